@@ -1,0 +1,89 @@
+"""What happens beside the training: the history, and what the run has cost."""
+
+import logging
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pandas as pd
+from lightning.pytorch.callbacks import Checkpoint
+
+from agegender.data.files import whole_file
+
+log = logging.getLogger(__name__)
+
+
+class History(Checkpoint):
+    """A row an epoch in `history.csv`, and the run's costs, kept across continuations.
+
+    It is a Lightning `Checkpoint` so that it is called after the module has logged the
+    epoch's metrics and before the checkpoints, which hold its state, are written.
+
+    Args:
+        path: the CSV; rewritten whole after each epoch.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self.rows: list[dict[str, float]] = []
+        self._epoch_start = self._val_start = self._val_seconds = self._cpu_start = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+    def costs(self) -> dict[str, float]:
+        """wall_minutes, cpu_minutes, images_per_s (training only), peak_anonymous_mb."""
+        table = pd.DataFrame(self.rows)
+        return {
+            "wall_minutes": float(table["seconds"].sum() / 60),
+            "cpu_minutes": float(table["cpu_seconds"].sum() / 60),
+            "images_per_s": float(table["images"].sum() / table["train_seconds"].sum()),
+            "peak_anonymous_mb": float(table["anonymous_mb"].max()),
+        }
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._epoch_start, self._cpu_start = time.perf_counter(), time.process_time()
+        self._val_seconds = 0.0
+
+    def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._val_start = time.perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._val_seconds += time.perf_counter() - self._val_start
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        seconds = time.perf_counter() - self._epoch_start
+        logged = trainer.callback_metrics.items()
+        metrics = {name: value.item() for name, value in logged if "/" in name}
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            **metrics,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "images": module.predictions["train"].index.numel(),  # type: ignore[union-attr, operator]
+            "seconds": seconds,
+            "train_seconds": seconds - self._val_seconds,
+            "cpu_seconds": time.process_time() - self._cpu_start,
+            "anonymous_mb": anonymous_mb(),
+        }
+        self.rows.append(row)
+        with whole_file(self.path) as temporary:
+            pd.DataFrame(self.rows).to_csv(temporary, index=False)
+        shown = ("train/age_mae", "val/age_mae", "train/gender_acc", "val/gender_acc")
+        told = ", ".join(f"{name} {row[name]:.4g}" for name in shown if name in row)
+        log.info("epoch %d of %s: %s (%.0f s)", row["epoch"], trainer.max_epochs, told, seconds)
+
+
+def anonymous_mb() -> float:
+    """This process's resident memory without mapped files, in MB; all of it off Linux."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return int(fields["RssAnon"].split()[0]) / 1e3

@@ -1,0 +1,79 @@
+"""Checkpoints that describe themselves: network, preprocessing, split and training files."""
+
+import pickle
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from torch import Tensor
+
+import agegender
+from agegender.config import check_config
+from agegender.data.datamodule import FaceData
+from agegender.errors import InputError
+from agegender.models.net import Net
+
+KEY = "agegender"  # where a checkpoint keeps what `describe` says
+PREFIX = "net."
+
+
+class Loaded(NamedTuple):
+    """A network with its weights, and what its checkpoint says of itself."""
+
+    net: Net
+    description: dict[str, Any]
+
+
+def describe(config: dict[str, Any], data: FaceData) -> dict[str, Any]:
+    """What a checkpoint needs to be used without any config: plain values and one tensor."""
+    kept = {name: config[name] for name in ("name", "seed", "data", "model", "loss")}
+    train = data.frame.loc[data.frame["part"] == "train", "sha256"]
+    return {
+        "version": agegender.__version__,
+        "config": kept,
+        "precision": str(config["trainer"]["precision"]),
+        "split_hash": data.split_hash,
+        "data_digest": data.faces.digest,
+        "train_digests": short_digests(train.tolist()),
+    }
+
+
+def short_digests(sha256: list[str]) -> Tensor:
+    """Hex digests -> (N,) int64: the first 8 bytes of each."""
+    whole = np.array([int(digest[:16], 16) for digest in sha256], dtype=np.uint64)
+    return torch.from_numpy(whole.view(np.int64))
+
+
+def load(path: Path) -> Loaded:
+    """Rebuild the network of a checkpoint.
+
+    Raises:
+        InputError: if the file is missing, damaged, or not a checkpoint of this project.
+    """
+    if not path.is_file():
+        raise InputError(f"checkpoint={path} does not exist")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"checkpoint={path} cannot be read: {first}") from None
+    if not isinstance(content, dict) or KEY not in content or "state_dict" not in content:
+        raise InputError(f"checkpoint={path} was not made by agegender: it does not say what it is")
+    description = content[KEY]
+    config = OmegaConf.create({name: description["config"][name] for name in ("model", "loss")})
+    check_config(config)
+    loss = instantiate(config.loss, _convert_="all")
+    net = instantiate(config.model, decoder=loss, _convert_="all")
+    weights = {
+        name.removeprefix(PREFIX): value
+        for name, value in content["state_dict"].items()
+        if name.startswith(PREFIX)
+    }
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"checkpoint={path} does not fit its own network: {error}") from None
+    return Loaded(net, description)

@@ -1,0 +1,198 @@
+"""The configs' schema, and the check that finds every mistake before anything is built."""
+
+import difflib
+import importlib
+import inspect
+import os
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from agegender.errors import InputError, TrainingDiverged
+
+ALLOWED = ("agegender.", "lightning.pytorch.", "torch.optim.")
+# arguments that the code gives when it builds a node
+SUPPLIED = {"model": {"decoder"}, "optimizer": {"params"}}
+
+
+@dataclass
+class TrainConfig:
+    """The keys of `train.yaml` that no constructor owns; each group is a node of its own."""
+
+    name: str = "train"
+    seed: int = 1
+    output_dir: str = MISSING
+    ckpt_path: str | None = None
+    monitor: str = "val/age_mae"
+    monitor_mode: str = "min"
+    age_weight: float = 1.0
+    gender_weight: float = 1.0
+    data: Any = MISSING
+    augment: Any = MISSING
+    model: Any = MISSING
+    loss: Any = MISSING
+    optimizer: Any = MISSING
+    callbacks: Any = MISSING
+    logger: Any = MISSING
+    trainer: Any = MISSING
+
+
+def register() -> None:
+    """Make the schema and the `run_dir` resolver known to Hydra; may be called again."""
+    ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+    OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True)
+
+
+def _run_dir(single: str) -> str:
+    """The folder of a run: `single`, or in a multirun the job's own."""
+    hydra = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN:
+        return str(Path(hydra.sweep.dir) / hydra.sweep.subdir)
+    return single
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call a Hydra main function; mistakes end in a sentence and exit status 2."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that errors come here, not to Hydra
+    try:
+        main()
+    except (InputError, TrainingDiverged) as error:
+        sys.exit(_complain(str(error), 2 if isinstance(error, InputError) else 1))
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(_complain(_with_hint(error), 2))
+
+
+def _complain(sentence: str, status: int) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return status
+
+
+def _with_hint(error: Exception) -> str:
+    """Hydra's message and, under it, the nearest name to a mistyped one."""
+    lines = [str(error)]
+    if error.__cause__ is not None and str(error.__cause__) not in lines[0]:
+        lines.append(str(error.__cause__))
+    return "\n".join(lines)
+
+
+def check_config(cfg: DictConfig) -> None:
+    """Check every node that is to be built against what it builds.
+
+    Raises:
+        InputError: one sentence a mistake, all at once.
+    """
+    mistakes = list(_mistakes(OmegaConf.to_container(cfg, resolve=True), ""))
+    if mistakes:
+        raise InputError("\n       ".join(mistakes))
+
+
+def _mistakes(node: Any, path: str) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield from _node_mistakes(node, path)
+        for key, value in node.items():
+            yield from _mistakes(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for position, value in enumerate(node):
+            yield from _mistakes(value, f"{path}[{position}]")
+
+
+def _node_mistakes(node: Mapping[str, Any], path: str) -> Iterator[str]:
+    target = node["_target_"]
+    try:
+        builder = find_target(target)
+    except InputError as error:
+        yield f"{path}._target_={target}: {error}"
+        return
+    parameters = inspect.signature(builder).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    given = {key: value for key, value in node.items() if not key.startswith("_")}
+    hints = _type_hints(builder)
+    for key, value in given.items():
+        if key not in parameters:
+            if not takes_any:
+                yield f"{path}.{key}: {target} takes no {key!r}{did_you_mean(key, parameters)}"
+        elif key in hints and not _fits(value, hints[key]):
+            yield f"{path}.{key}={value!r}: must be {_type_name(hints[key])}"
+    for key, parameter in parameters.items():
+        needed = parameter.default is parameter.empty and parameter.kind in (
+            parameter.POSITIONAL_OR_KEYWORD,
+            parameter.KEYWORD_ONLY,
+        )
+        if needed and key not in given and key not in SUPPLIED.get(path, ()):
+            yield f"{path}.{key}: {target} needs it"
+
+
+def find_target(target: str, allowed: tuple[str, ...] = ALLOWED) -> Callable[..., Any]:
+    """Import what a `_target_` names.
+
+    Raises:
+        InputError: if it is not below an allowed package, or does not exist.
+    """
+    if not isinstance(target, str) or not target.startswith(allowed):
+        raise InputError(f"only {', '.join(name + '*' for name in allowed)} may be built")
+    module_name, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError):
+        raise InputError("there is no such thing to import") from None
+    if not callable(found):
+        raise InputError("it cannot be called")
+    return found  # type: ignore[no-any-return]
+
+
+def did_you_mean(word: str, known: typing.Iterable[str]) -> str:
+    """'; did you mean X?', or nothing when no known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _type_hints(builder: Callable[..., Any]) -> dict[str, Any]:
+    function = builder.__init__ if inspect.isclass(builder) else builder  # type: ignore[misc]
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError):  # a library's forward reference that cannot be resolved
+        return {}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a plain config value fits an annotation; True where that cannot be told."""
+    if isinstance(value, Mapping):
+        return True  # a node of its own, checked by itself
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, argument) for argument in arguments)
+    if origin is typing.Literal:
+        return value in arguments
+    if hint is type(None):
+        return value is None
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is str:
+        return isinstance(value, str)
+    if value is None:
+        return hint is Any or not inspect.isclass(hint)
+    if inspect.isclass(origin) and issubclass(origin, typing.Sequence):
+        return isinstance(value, list)
+    return True
+
+
+def _type_name(hint: Any) -> str:
+    name = getattr(hint, "__name__", None) if not typing.get_args(hint) else None
+    return name or re.sub(r"\b(typing|collections\.abc)\.", "", str(hint))

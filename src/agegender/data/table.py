@@ -1,0 +1,212 @@
+"""One row a face: what its file name says and what its bytes are."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import resources
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from agegender.data.files import whole_folder, write_json
+from agegender.errors import InputError
+
+SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}
+FORMATS = tuple(sorted(set(SUFFIXES.values())))
+MAX_PIXELS = 50_000_000  # a decoded RGB picture of 150 MB; UTKFace's own have 40,000 pixels
+MIN_SIDE = 16
+VERSION = 1  # of the stored table; raise it when parsing or checking changes
+
+
+class Name(NamedTuple):
+    """The labels in a file name; race is None where the name does not say it."""
+
+    age_years: float
+    gender: int
+    race: int | None
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The faces of a folder.
+
+    Attributes:
+        folder: where the files are.
+        frame: one row a face in file-name order: file, age_years (float32), gender (0 male,
+            1 female), race (0 to 4 or missing), sha256 (of the file's bytes), group_id
+            (same for exact copies).
+        rejects: one row a file left out: file, reason.
+        digest: SHA-256 over the sorted SHA-256 of the faces' files: the same on any machine.
+        release: how many of the faces' files are in the public UTKFace release.
+    """
+
+    folder: Path
+    frame: pd.DataFrame
+    rejects: pd.DataFrame
+    digest: str
+    release: int
+
+
+def parse_name(file: str) -> Name:
+    """Read `[age]_[gender]_[race]_[stamp].jpg.chip.jpg`; the stamp is never looked at.
+
+    Raises:
+        ValueError: with the reason, if age or gender cannot be read.
+    """
+    fields = file.split(".")[0].split("_")
+    if len(fields) < 2:
+        raise ValueError("name is not age_gender_race_stamp")
+    age, gender = fields[0], fields[1]
+    if not re.fullmatch(r"[0-9]{1,3}", age):
+        raise ValueError(f"age {age!r} in the name is not a whole number of years")
+    if int(age) > 120:
+        raise ValueError(f"age {age} in the name is not within 0 to 120 years")
+    if gender not in ("0", "1"):
+        raise ValueError(f"gender {gender!r} in the name is neither 0 (male) nor 1 (female)")
+    race = int(fields[2]) if len(fields) > 2 and re.fullmatch("[0-4]", fields[2]) else None
+    return Name(float(age), int(gender), race)
+
+
+def open_image(data: bytes, file: str) -> Image.Image:
+    """Decode a picture fully, trusting neither its name nor its header.
+
+    Raises:
+        ValueError: with the reason, if it is empty, damaged, too large, too small or not
+            what its name says.
+    """
+    expected = SUFFIXES.get(Path(file).suffix.lower())
+    if expected is None:
+        raise ValueError(f"not a picture file name (allowed: {', '.join(SUFFIXES)})")
+    if not data:
+        raise ValueError("empty file")
+    try:
+        image = Image.open(BytesIO(data), formats=FORMATS)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
+        raise ValueError("not a picture that can be read") from None
+    width, height = image.size
+    if image.format != expected:
+        raise ValueError(f"holds {image.format}, its name says {expected}")
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width} x {height} pixels are too many (at most {MAX_PIXELS:,})")
+    if min(width, height) < MIN_SIDE:
+        raise ValueError(f"{width} x {height} pixels are too few (sides of at least {MIN_SIDE})")
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError, IndexError, EOFError) as error:
+        raise ValueError(f"damaged: {error}") from None
+    return image
+
+
+def read_table(folder: Path, cache_dir: Path) -> Faces:
+    """List, check and digest every file of a folder.
+
+    The result is kept below `cache_dir` and used again as long as no file's name, size or
+    time of change differs.
+
+    Raises:
+        InputError: if the folder cannot be listed or holds no usable face.
+    """
+    names = _list_files(folder)
+    place = cache_dir / "tables" / _listing_key(folder, names)
+    if not (place / "manifest.json").is_file():
+        shutil.rmtree(place, ignore_errors=True)
+        _write_table(folder, names, place)
+    manifest = json.loads((place / "manifest.json").read_text())
+    types = {"age_years": "float32", "gender": "int8", "race": "Int8"}
+    frame = pd.read_csv(
+        place / "faces.csv",
+        dtype=types,
+        na_filter=True,
+        keep_default_na=False,
+        na_values={"race": [""]},
+    )
+    rejects = pd.read_csv(place / "rejects.csv", dtype=str, keep_default_na=False)
+    if frame.empty:
+        reasons = rejects["reason"].value_counts().head(3)
+        told = "; ".join(f"{n} x {reason}" for reason, n in reasons.items())
+        raise InputError(
+            f"no usable face in {folder}: {len(rejects)} files were rejected ({told or 'empty'})."
+            f" Names must start with age_gender_race_, as in 26_1_2_20170116.jpg"
+        )
+    return Faces(folder, frame, rejects, manifest["digest"], manifest["release"])
+
+
+def release_digests() -> list[str]:
+    """The first 12 hex digits of each file's SHA-256 in the public UTKFace release, sorted."""
+    text = resources.files("agegender.data").joinpath("utkface_release.txt").read_text()
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+def _list_files(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if not entry.is_dir())
+    except OSError as error:
+        raise InputError(f"cannot read the folder {folder}: {error.strerror}") from None
+    if not names:
+        raise InputError(f"the folder {folder} holds no files: name one with face pictures")
+    return names
+
+
+def _listing_key(folder: Path, names: list[str]) -> str:
+    sha = hashlib.sha256(f"{VERSION}\0{folder.resolve()}".encode())
+    for name in names:
+        stat = os.lstat(folder / name)
+        sha.update(f"\0{name}\0{stat.st_size}\0{stat.st_mtime_ns}".encode(errors="surrogateescape"))
+    return sha.hexdigest()[:16]
+
+
+def _write_table(folder: Path, names: list[str], place: Path) -> None:
+    faces, rejects = [], []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(_checker(folder), names, chunksize=64)
+        for name, result in tqdm(
+            zip(names, results, strict=True), "checking files", len(names), unit="file", leave=False
+        ):
+            if isinstance(result, str):
+                rejects.append((name, result))
+            else:
+                faces.append((name, *result))
+    columns = ["file", "age_years", "gender", "race", "sha256"]
+    frame = pd.DataFrame(faces, columns=columns)
+    frame["race"] = frame["race"].astype("Int8")
+    frame["group_id"] = frame["sha256"].str[:12]
+    known = set(release_digests())
+    manifest = {
+        "digest": hashlib.sha256("\n".join(sorted(frame["sha256"])).encode()).hexdigest(),
+        "release": int(frame["sha256"].str[:12].isin(known).sum()),
+    }
+    with whole_folder(place) as temporary:
+        frame.to_csv(temporary / "faces.csv", index=False)
+        pd.DataFrame(rejects, columns=["file", "reason"]).to_csv(
+            temporary / "rejects.csv", index=False, errors="surrogateescape"
+        )
+        write_json(temporary / "manifest.json", manifest)
+
+
+def _checker(folder: Path) -> Callable[[str], tuple[float, int, int | None, str] | str]:
+    def check(file: str) -> tuple[float, int, int | None, str] | str:
+        path = folder / file
+        try:
+            if path.is_symlink() and not path.exists():
+                raise ValueError("a link that leads nowhere")
+            if not path.is_file():
+                raise ValueError("not a regular file")
+            data = path.read_bytes()
+            open_image(data, file).close()
+            return (*parse_name(file), hashlib.sha256(data).hexdigest())
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        except ValueError as error:
+            return str(error)
+
+    return check

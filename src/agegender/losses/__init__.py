@@ -1,0 +1,1 @@
+"""Age losses: each says how many numbers the age head gives, and how they become years."""

@@ -1,0 +1,70 @@
+"""What is measured of a part (train, val or test) while the network runs."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics import functional as tmf
+from torchmetrics.utilities import dim_zero_cat
+
+from agegender.types import Batch, Outputs
+
+
+class Predictions(NamedTuple):
+    """All faces of one pass over a part, in the order they came.
+
+    Attributes:
+        index: (N,) int64, rows of the data module's table.
+        age_pred: (N,) float32, years.
+        p_female: (N,) float32, 0 to 1.
+    """
+
+    index: Tensor
+    age_pred: Tensor
+    p_female: Tensor
+
+
+class FaceMetrics(Metric):
+    """Age MAE, RMSE (years) and CS@5; gender accuracy and AUROC (0 to 1).
+
+    A step only keeps what the network said; everything is computed once at the end of the
+    epoch, and gathered over the processes by torchmetrics where there are several.
+    """
+
+    full_state_update = False
+    higher_is_better = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("index", "age", "gender", "age_pred", "p_female"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, outputs: Outputs, batch: Batch) -> None:
+        self.index.append(batch.index)  # type: ignore[operator, union-attr]
+        self.age.append(batch.age)  # type: ignore[operator, union-attr]
+        self.gender.append(batch.gender)  # type: ignore[operator, union-attr]
+        self.age_pred.append(outputs.age.detach())  # type: ignore[operator, union-attr]
+        self.p_female.append(outputs.gender_logit.detach().sigmoid())  # type: ignore[operator, union-attr]
+
+    def compute(self) -> dict[str, Tensor]:
+        """Scalars: `age_mae`, `age_rmse`, `age_cs5`, `gender_acc`, `gender_auroc`.
+
+        CS@5 is the cumulative score: the share of faces whose age is at most 5 years off.
+        """
+        age, age_pred = self._cat("age"), self._cat("age_pred")
+        p_female, gender = self._cat("p_female"), self._cat("gender").long()
+        return {
+            "age_mae": tmf.mean_absolute_error(age_pred, age),
+            "age_rmse": tmf.mean_squared_error(age_pred, age, squared=False),
+            "age_cs5": ((age_pred - age).abs() <= 5).float().mean(),
+            "gender_acc": tmf.classification.binary_accuracy(p_female, gender),
+            "gender_auroc": tmf.classification.binary_auroc(p_female, gender),
+        }
+
+    def predictions(self) -> Predictions:
+        """What has been gathered since the last reset."""
+        return Predictions(*(self._cat(name).cpu() for name in Predictions._fields))
+
+    def _cat(self, name: str) -> Tensor:
+        return torch.as_tensor(dim_zero_cat(getattr(self, name)))

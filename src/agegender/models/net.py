@@ -1,0 +1,57 @@
+"""Backbone and heads put together."""
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from agegender.models.heads import DenseHead
+from agegender.types import Outputs
+
+
+class Backbone(Protocol):
+    """Any module that turns images into (B, features) and says how many features."""
+
+    features: int
+
+    def __call__(self, image: Tensor) -> Tensor: ...
+
+
+class AgeDecoder(Protocol):
+    """What the network needs to know of an age loss; see `agegender.losses`."""
+
+    outputs: int
+
+    def decode(self, raw: Tensor) -> Tensor: ...
+
+
+class Net(nn.Module):
+    """One backbone, two heads: age in years and the logit of being female.
+
+    Args:
+        backbone: images to features.
+        decoder: the age loss; it sets how many numbers the age head gives (K) and turns
+            them into years.
+        hidden: width of each head's hidden layer.
+        dropout: share of hidden units dropped in training, 0 to 1.
+
+    Shapes:
+        (B, C, H, W) float32 in 0..1 -> `Outputs`.
+    """
+
+    def __init__(
+        self, backbone: Backbone, decoder: AgeDecoder, hidden: int = 256, dropout: float = 0.3
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.decoder = decoder
+        self.age_head = DenseHead(backbone.features, decoder.outputs, hidden, dropout)
+        self.gender_head = DenseHead(backbone.features, 1, hidden, dropout)
+
+    def forward(self, image: Tensor) -> Outputs:
+        features = self.backbone(image)
+        age_raw = self.age_head(features)
+        return Outputs(
+            age=self.decoder.decode(age_raw),
+            gender_logit=self.gender_head(features).squeeze(1),
+            age_raw=age_raw,
+        )

@@ -1,0 +1,65 @@
+"""Tables from predictions; needs no torch, so it works on anybody's predictions."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Values = npt.NDArray[np.float64]
+
+
+def part_metrics(predictions: pd.DataFrame) -> dict[str, float]:
+    """Metrics of one part.
+
+    Args:
+        predictions: rows with age_years, age_pred, gender (0 or 1) and p_female (0 to 1).
+
+    Returns:
+        age_mae and age_rmse in years; age_cs5 (share at most 5 years off), gender_acc and
+        gender_auroc from 0 to 1 (auroc is NaN if there is one gender only); n.
+    """
+    error = (predictions["age_pred"] - predictions["age_years"]).to_numpy(np.float64)
+    female = predictions["gender"].to_numpy() == 1
+    p_female = predictions["p_female"].to_numpy(np.float64)
+    return {
+        "age_mae": float(np.abs(error).mean()),
+        "age_rmse": float(np.sqrt((error**2).mean())),
+        "age_cs5": float((np.abs(error) <= 5).mean()),
+        "gender_acc": float(((p_female > 0.5) == female).mean()),
+        "gender_auroc": auroc(p_female, female),
+        "n": len(predictions),
+    }
+
+
+def auroc(score: Values, positive: npt.NDArray[np.bool_]) -> float:
+    """Area under the ROC curve: P(score of a positive > score of a negative), ties half.
+
+    Mann & Whitney 1947, by ranks.
+    """
+    n_positive = int(positive.sum())
+    n_negative = len(positive) - n_positive
+    if not n_positive or not n_negative:
+        return float("nan")
+    ranks = pd.Series(score).rank().to_numpy()
+    u = ranks[positive].sum() - n_positive * (n_positive + 1) / 2
+    return float(u / (n_positive * n_negative))
+
+
+def baseline(train: pd.DataFrame, part: pd.DataFrame) -> dict[str, float]:
+    """Metrics of always saying the median age and the majority gender of the train part."""
+    majority = float(train["gender"].mean() > 0.5)
+    return part_metrics(part.assign(age_pred=float(train["age_years"].median()), p_female=majority))
+
+
+def result_lines(metrics: dict[str, Any]) -> str:
+    """A small table for the terminal from a `metrics.json` value."""
+    lines = [f"{'part':<22}{'faces':>7}{'age MAE':>10}{'CS@5':>8}{'gender acc':>12}"]
+    rows = [(part, metrics[part]) for part in ("val", "test") if part in metrics]
+    rows += [(f"{part}, trivial guess", row) for part, row in metrics["baseline"].items()]
+    for name, row in rows:
+        lines.append(
+            f"{name:<22}{row['n']:>7}{row['age_mae']:>8.2f} y{row['age_cs5']:>8.1%}"
+            f"{row['gender_acc']:>12.1%}"
+        )
+    return "\n".join(lines)
