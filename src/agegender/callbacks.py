@@ -2,15 +2,17 @@
 
 import logging
 import resource
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import pandas as pd
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar
 
 from agegender.data.files import whole_file
+from agegender.module import FaceModule
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ class History(Checkpoint):
         self._val_seconds += time.perf_counter() - self._val_start
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, FaceModule)
         seconds = time.perf_counter() - self._epoch_start
         logged = trainer.callback_metrics.items()
         metrics = {name: value.item() for name, value in logged if "/" in name}
@@ -65,7 +68,7 @@ class History(Checkpoint):
             "step": trainer.global_step,
             **metrics,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
-            "images": module.predictions["train"].index.numel(),  # type: ignore[union-attr, operator]
+            "images": len(module.predictions["train"].row),
             "seconds": seconds,
             "train_seconds": seconds - self._val_seconds,
             "cpu_seconds": time.process_time() - self._cpu_start,
@@ -77,6 +80,17 @@ class History(Checkpoint):
         shown = ("train/age_mae", "val/age_mae", "train/gender_acc", "val/gender_acc")
         told = ", ".join(f"{name} {row[name]:.4g}" for name in shown if name in row)
         log.info("epoch %d of %s: %s (%.0f s)", row["epoch"], trainer.max_epochs, told, seconds)
+
+
+class Progress(TQDMProgressBar):
+    """Lightning's bar on a terminal; nothing in a log file, where `History` writes a line.
+
+    Args:
+        refresh_rate: steps between two updates.
+    """
+
+    def __init__(self, refresh_rate: int = 20) -> None:
+        super().__init__(refresh_rate if sys.stdout.isatty() else 0)
 
 
 def anonymous_mb() -> float:

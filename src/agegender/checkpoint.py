@@ -1,20 +1,18 @@
 """Checkpoints that describe themselves: network, preprocessing, split and training files."""
 
-import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
 import agegender
-from agegender.config import check_config
+from agegender.config import build, check_config
 from agegender.data.datamodule import FaceData
 from agegender.errors import InputError
-from agegender.models.net import Net
+from agegender.models.net import AgeLoss, Net
 
 KEY = "agegender"  # where a checkpoint keeps what `describe` says
 PREFIX = "net."
@@ -24,6 +22,7 @@ class Loaded(NamedTuple):
     """A network with its weights, and what its checkpoint says of itself."""
 
     net: Net
+    loss: AgeLoss
     description: dict[str, Any]
 
 
@@ -57,7 +56,7 @@ def load(path: Path) -> Loaded:
         raise InputError(f"checkpoint={path} does not exist")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # torch's reader lets any error of a malformed file through
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"checkpoint={path} cannot be read: {first}") from None
     if not isinstance(content, dict) or KEY not in content or "state_dict" not in content:
@@ -65,8 +64,8 @@ def load(path: Path) -> Loaded:
     description = content[KEY]
     config = OmegaConf.create({name: description["config"][name] for name in ("model", "loss")})
     check_config(config)
-    loss = instantiate(config.loss, _convert_="all")
-    net = instantiate(config.model, decoder=loss, _convert_="all")
+    loss = build(config.loss)
+    net = build(config.model, decoder=loss)
     weights = {
         name.removeprefix(PREFIX): value
         for name, value in content["state_dict"].items()
@@ -76,4 +75,4 @@ def load(path: Path) -> Loaded:
         net.load_state_dict(weights)
     except RuntimeError as error:
         raise InputError(f"checkpoint={path} does not fit its own network: {error}") from None
-    return Loaded(net, description)
+    return Loaded(net, loss, description)

@@ -3,28 +3,45 @@
 import difflib
 import importlib
 import inspect
+import logging
 import os
 import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
+from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from agegender.errors import InputError, TrainingDiverged
 
 ALLOWED = ("agegender.", "lightning.pytorch.", "torch.optim.")
+# what a checkpoint can be chosen by, and which way is better
+MONITORS = {
+    "val/age_mae": "min",
+    "val/age_rmse": "min",
+    "val/age_cs5": "max",
+    "val/gender_acc": "max",
+    "val/gender_auroc": "max",
+    "val/loss": "min",
+    "val/age_loss": "min",
+    "val/gender_loss": "min",
+}
 # arguments that the code gives when it builds a node
 SUPPLIED = {"model": {"decoder"}, "optimizer": {"params"}}
+CONF = Path(__file__).parents[2] / "conf"
 
 
 @dataclass
@@ -49,9 +66,22 @@ class TrainConfig:
     trainer: Any = MISSING
 
 
+@dataclass
+class EvaluateConfig:
+    """The keys of `evaluate.yaml`; `data` is a group."""
+
+    checkpoint: str = MISSING
+    part: str = "test"
+    output_dir: str = MISSING
+    precision: str | None = None
+    allow_training_images: bool = False
+    data: Any = MISSING
+
+
 def register() -> None:
-    """Make the schema and the `run_dir` resolver known to Hydra; may be called again."""
+    """Make the schemas and the `run_dir` resolver known to Hydra; may be called again."""
     ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+    ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)
     OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True)
 
 
@@ -66,6 +96,7 @@ def _run_dir(single: str) -> str:
 def run(main: Callable[[], None]) -> None:
     """Call a Hydra main function; mistakes end in a sentence and exit status 2."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that errors come here, not to Hydra
+    _quieten()
     try:
         main()
     except (InputError, TrainingDiverged) as error:
@@ -74,26 +105,83 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(_complain(_with_hint(error), 2))
 
 
+def _quieten() -> None:
+    """Leave out what Lightning says that no user of this project can act upon."""
+    # which accelerators are absent, and an advertisement
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*isinstance.treespec, LeafSpec.. is deprecated",  # inside Lightning
+        ".*does not have many workers",  # a batch is one index into a memory map
+        ".*is smaller than the logging interval",  # we log epochs
+        ".*Checkpoint directory .* exists and is not empty",  # when a run is continued
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
 def _complain(sentence: str, status: int) -> int:
     print(f"error: {sentence}", file=sys.stderr)
     return status
 
 
 def _with_hint(error: Exception) -> str:
-    """Hydra's message and, under it, the nearest name to a mistyped one."""
-    lines = [str(error)]
-    if error.__cause__ is not None and str(error.__cause__) not in lines[0]:
-        lines.append(str(error.__cause__))
-    return "\n".join(lines)
+    """Hydra's message, with the nearest name to a mistyped one."""
+    said = str(error)
+    word = re.search(r"(?:Could not override|Could not find|Key) '([^']+)'", said)
+    if word:
+        *above, last = re.split(r"[./]", word[1])
+        hint = did_you_mean(last, known_words() if above else top_words())
+    else:
+        hint = f": {error.__cause__}" if error.__cause__ else ""
+    first, *rest = said.splitlines()
+    return "\n".join([first.rstrip(".") + hint, *rest])
+
+
+def top_words() -> set[str]:
+    """The keys and groups of the primary configs."""
+    return {field.name for schema in (TrainConfig, EvaluateConfig) for field in fields(schema)} | {
+        "experiment"
+    }
+
+
+def known_words() -> set[str]:
+    """Options of groups, and every key that may stand below one."""
+    words = set(inspect.signature(pl.Trainer).parameters)
+    for path in CONF.rglob("*.yaml"):
+        words |= {path.parent.name, path.stem}
+        words |= set(re.findall(r"^ *([a-z_]+):", path.read_text(), re.MULTILINE))
+    return words
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """A config as plain dicts, lists and values."""
+    container = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def build(node: DictConfig, **supplied: Any) -> Any:
+    """Instantiate a checked node; a constructor's refusal becomes the user's sentence.
+
+    Raises:
+        InputError: with what the constructor said.
+    """
+    try:
+        return instantiate(node, _convert_="all", **supplied)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ValueError | TypeError | MisconfigurationException):
+            raise InputError(str(cause)) from error
+        raise
 
 
 def check_config(cfg: DictConfig) -> None:
-    """Check every node that is to be built against what it builds.
+    """Check every node that is to be built against what it builds, before anything is built.
 
     Raises:
         InputError: one sentence a mistake, all at once.
     """
-    mistakes = list(_mistakes(OmegaConf.to_container(cfg, resolve=True), ""))
+    config = plain(cfg)
+    mistakes = [*_mistakes(config, ""), *_monitor_mistakes(config)]
     if mistakes:
         raise InputError("\n       ".join(mistakes))
 
@@ -107,6 +195,17 @@ def _mistakes(node: Any, path: str) -> Iterator[str]:
     elif isinstance(node, list):
         for position, value in enumerate(node):
             yield from _mistakes(value, f"{path}[{position}]")
+
+
+def _monitor_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
+    if "monitor" not in config:
+        return
+    monitor, mode = config["monitor"], config["monitor_mode"]
+    if monitor not in MONITORS:
+        near = did_you_mean(str(monitor), MONITORS)
+        yield f"monitor={monitor}: must be one of {', '.join(MONITORS)}{near}"
+    elif mode != MONITORS[monitor]:
+        yield f"monitor_mode={mode}: {monitor} is best when {MONITORS[monitor]}"
 
 
 def _node_mistakes(node: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -160,7 +259,7 @@ def did_you_mean(word: str, known: typing.Iterable[str]) -> str:
 
 
 def _type_hints(builder: Callable[..., Any]) -> dict[str, Any]:
-    function = builder.__init__ if inspect.isclass(builder) else builder  # type: ignore[misc]
+    function = builder.__init__ if inspect.isclass(builder) else builder
     try:
         return typing.get_type_hints(function)
     except (NameError, TypeError):  # a library's forward reference that cannot be resolved
@@ -186,10 +285,10 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is str:
         return isinstance(value, str)
-    if value is None:
-        return hint is Any or not inspect.isclass(hint)
-    if inspect.isclass(origin) and issubclass(origin, typing.Sequence):
-        return isinstance(value, list)
+    if inspect.isclass(origin) and issubclass(origin, Sequence):
+        return isinstance(value, list) and all(_fits(item, arguments[0]) for item in value)
+    if inspect.isclass(hint):  # a plain value is no object of a class, but may be a path
+        return isinstance(value, hint) or (isinstance(value, str) and issubclass(hint, os.PathLike))
     return True
 
 

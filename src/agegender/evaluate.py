@@ -1,12 +1,93 @@
 """Score a network on the parts of a data set."""
 
-import lightning.pytorch as pl
-import pandas as pd
+from pathlib import Path
+from typing import Any
 
+import lightning.pytorch as pl
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from agegender import checkpoint, report
+from agegender.callbacks import Progress
+from agegender.config import build, check_config
 from agegender.data.datamodule import FaceData
-from agegender.module import FaceModule
+from agegender.data.files import whole_file, write_json
+from agegender.errors import InputError
+from agegender.module import PARTS, FaceModule
+from agegender.provenance import provenance
 
 COLUMNS = ["file", "part", "group_id", "age_years", "age_pred", "gender", "p_female", "race"]
+
+
+def evaluate(cfg: DictConfig) -> dict[str, Any]:
+    """Score a checkpoint as `scripts/evaluate.py` does; the checkpoint brings its own config.
+
+    Returns:
+        What is written to `metrics.json`; `predictions.csv` lies beside it.
+
+    Raises:
+        InputError: if checkpoint, data or part are not usable, or if faces of the part were
+            trained on and `allow_training_images` is not set.
+    """
+    if cfg.part not in PARTS:
+        raise InputError(f"part={cfg.part} is not one of {', '.join(PARTS)}")
+    loaded = checkpoint.load(Path(cfg.checkpoint))
+    data = _data_of(cfg, loaded.description)
+    data.setup("test")
+    if len(data.rows(cfg.part)) == 0:
+        raise InputError(f"data.split={data.split} has no face in its {cfg.part} part")
+    seen = trained_on(data, cfg.part, loaded.description)
+    if seen and not cfg.allow_training_images:
+        raise InputError(
+            f"{seen} of the {len(data.rows(cfg.part))} faces in the {cfg.part} part are copies of"
+            f" images this checkpoint was trained on, so the figures would flatter it. Name another"
+            f" split or part, or say allow_training_images=true"
+        )
+    module = FaceModule(loaded.net, loaded.loss)
+    precision = cfg.precision or loaded.description["precision"]
+    predictions = predict_parts(module, data, [cfg.part], precision)
+    metrics = score(data.frame, predictions)
+    metrics["run"] = {
+        **provenance(),
+        "checkpoint": str(cfg.checkpoint),
+        "split": data.split,
+        "split_hash": data.split_hash,
+        "trained_split_hash": loaded.description["split_hash"],
+        "data_digest": data.faces.digest,
+        "trained_on": seen,
+        "precision": precision,
+    }
+    output = Path(cfg.output_dir)
+    with whole_file(output / "predictions.csv") as temporary:
+        predictions.to_csv(temporary, index=False)
+    write_json(output / "metrics.json", metrics)
+    return metrics
+
+
+def _data_of(cfg: DictConfig, description: dict[str, Any]) -> FaceData:
+    """The data named on the command line; what it leaves open is as in training."""
+    given = OmegaConf.to_container(cfg.data, resolve=True)
+    assert isinstance(given, dict)
+    trained = dict(description["config"]["data"])
+    sources = ("root", "archive", "drawn")
+    if any(given.get(name) for name in sources):
+        trained.update(root=None, archive=None, drawn=0)
+    merged = {**trained, **{key: value for key, value in given.items() if value is not None}}
+    # the network decides how faces are prepared, not the command line
+    merged.update({key: trained[key] for key in ("image_size", "channels")})
+    node = OmegaConf.create({"data": merged})
+    check_config(node)
+    data: FaceData = build(node.data)
+    return data
+
+
+def trained_on(data: FaceData, part: str, description: dict[str, Any]) -> int:
+    """How many files of a part are, byte for byte, among a checkpoint's training files."""
+    digests = data.frame.iloc[data.rows(part)]["sha256"].tolist()
+    mine = checkpoint.short_digests(digests)
+    return int(np.isin(mine.numpy(), description["train_digests"].numpy()).sum())
 
 
 def predict_parts(
@@ -19,13 +100,12 @@ def predict_parts(
         1 female), p_female (0 to 1), race (or missing). A part without faces gives no rows.
     """
     trainer = pl.Trainer(
-        accelerator="auto",
         devices=1,
         precision=precision,  # type: ignore[arg-type]
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        callbacks=[],
+        callbacks=[Progress()],
     )
     tables = []
     for part in parts:
@@ -33,6 +113,20 @@ def predict_parts(
             continue
         trainer.test(module, data.part_dataloader(part), verbose=False)
         found = module.predictions["test"]
-        rows = data.frame.iloc[found.index.numpy()]
-        tables.append(rows.assign(age_pred=found.age_pred.numpy(), p_female=found.p_female.numpy()))
+        rows = data.frame.iloc[found.row.numpy()]
+        tables.append(rows.assign(age_pred=_plain(found.age_pred), p_female=_plain(found.p_female)))
     return pd.concat(tables)[COLUMNS]
+
+
+def _plain(values: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return values.double().numpy().round(6)
+
+
+def score(frame: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
+    """Metrics and trivial baselines of each part in a predictions table."""
+    train = frame[frame["part"] == "train"]
+    parts = {str(part): rows for part, rows in predictions.groupby("part")}
+    return {
+        **{part: report.part_metrics(rows) for part, rows in parts.items()},
+        "baseline": {part: report.baseline(train, rows) for part, rows in parts.items()},
+    }

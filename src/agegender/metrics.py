@@ -15,12 +15,12 @@ class Predictions(NamedTuple):
     """All faces of one pass over a part, in the order they came.
 
     Attributes:
-        index: (N,) int64, rows of the data module's table.
+        row: (N,) int64, rows of the data module's table.
         age_pred: (N,) float32, years.
         p_female: (N,) float32, 0 to 1.
     """
 
-    index: Tensor
+    row: Tensor
     age_pred: Tensor
     p_female: Tensor
 
@@ -37,29 +37,36 @@ class FaceMetrics(Metric):
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("index", "age", "gender", "age_pred", "p_female"):
+        for name in ("row", "age", "gender", "age_pred", "p_female"):
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, outputs: Outputs, batch: Batch) -> None:
-        self.index.append(batch.index)  # type: ignore[operator, union-attr]
-        self.age.append(batch.age)  # type: ignore[operator, union-attr]
-        self.gender.append(batch.gender)  # type: ignore[operator, union-attr]
-        self.age_pred.append(outputs.age.detach())  # type: ignore[operator, union-attr]
-        self.p_female.append(outputs.gender_logit.detach().sigmoid())  # type: ignore[operator, union-attr]
+        values = {
+            "row": batch.row,
+            "age": batch.age,
+            "gender": batch.gender,
+            "age_pred": outputs.age.detach(),
+            "p_female": outputs.gender_logit.detach().sigmoid(),
+        }
+        for name, value in values.items():
+            getattr(self, name).append(value)
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars: `age_mae`, `age_rmse`, `age_cs5`, `gender_acc`, `gender_auroc`.
 
         CS@5 is the cumulative score: the share of faces whose age is at most 5 years off.
+        AUROC is NaN where there is one gender only.
         """
         age, age_pred = self._cat("age"), self._cat("age_pred")
         p_female, gender = self._cat("p_female"), self._cat("gender").long()
+        both = 0 < gender.sum() < len(gender)
+        auroc = tmf.classification.binary_auroc(p_female, gender) if both else torch.nan
         return {
             "age_mae": tmf.mean_absolute_error(age_pred, age),
             "age_rmse": tmf.mean_squared_error(age_pred, age, squared=False),
             "age_cs5": ((age_pred - age).abs() <= 5).float().mean(),
             "gender_acc": tmf.classification.binary_accuracy(p_female, gender),
-            "gender_auroc": tmf.classification.binary_auroc(p_female, gender),
+            "gender_auroc": torch.as_tensor(auroc),
         }
 
     def predictions(self) -> Predictions:

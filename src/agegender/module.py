@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from agegender.augment import Augment
 from agegender.errors import InputError, TrainingDiverged
 from agegender.metrics import FaceMetrics, Predictions
+from agegender.models.net import AgeLoss
 from agegender.types import Batch, Outputs
 
 PARTS = ("train", "val", "test")
@@ -28,19 +29,23 @@ class FaceModule(pl.LightningModule):
 
     Args:
         net: images to `Outputs`.
-        loss: the age loss, (Outputs, (B,) years) -> scalar.
-        optimizer: parameters -> optimizer.
+        loss: the age loss.
+        optimizer: parameters -> optimizer; None if the module is only to score.
         augment: what happens to training images; None changes nothing.
         age_weight: factor of the age loss.
         gender_weight: factor of the gender loss, binary cross-entropy.
-        seed: shuffling apart, all randomness of training comes from (seed, epoch, step).
+        seed: with the epoch and the step it decides all randomness of a training step.
+
+    Attributes:
+        description: plain values that every checkpoint keeps; see `agegender.checkpoint`.
+        predictions: of each part, the last pass over it.
     """
 
     def __init__(
         self,
         net: nn.Module,
-        loss: Callable[[Outputs, Tensor], Tensor],
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        loss: AgeLoss,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
         augment: Augment | None = None,
         age_weight: float = 1.0,
         gender_weight: float = 1.0,
@@ -48,7 +53,7 @@ class FaceModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         # channels last is what makes convolutions fast in bfloat16 on CPU and GPU alike
-        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = net.to(memory_format=torch.channels_last)
         self.loss = loss
         self.optimizer = optimizer
         self.augment = augment
@@ -60,17 +65,14 @@ class FaceModule(pl.LightningModule):
         self.description: dict[str, Any] = {}
 
     def forward(self, image: Tensor) -> Outputs:
+        """(B, C, H, W) float32 in 0..1 -> `Outputs`."""
         return self.net(image)  # type: ignore[no-any-return]
-
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """uint8 0..255 -> float32 0..1 in channels-last order."""
-        image = batch.image.to(memory_format=torch.channels_last).float().div_(255)
-        return batch._replace(image=image)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         torch.manual_seed(step_seed(self.seed, self.current_epoch, batch_idx))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        batch = _as_float(batch)
         if self.augment is not None:
             generator = torch.Generator(batch.image.device).manual_seed(torch.initial_seed())
             image = self.augment(batch.image, generator)
@@ -78,10 +80,10 @@ class FaceModule(pl.LightningModule):
         return self._step(batch, batch_idx, "train")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._step(batch, batch_idx, "val")
+        self._step(_as_float(batch), batch_idx, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._step(batch, batch_idx, "test")
+        self._step(_as_float(batch), batch_idx, "test")
 
     def _step(self, batch: Batch, batch_idx: int, part: str) -> Tensor:
         outputs = self(batch.image)
@@ -90,9 +92,10 @@ class FaceModule(pl.LightningModule):
         loss = self.age_weight * age_loss + self.gender_weight * gender_loss
         if not torch.isfinite(loss):
             raise TrainingDiverged(
-                f"the {part} loss is {loss.item()} at epoch {self.current_epoch}, step {batch_idx}"
-                f" (age loss {age_loss.item():.4g}, gender loss {gender_loss.item():.4g}):"
-                f" try a smaller optimizer.lr; the checkpoints of earlier epochs are untouched"
+                f"the {part} loss is {loss.item()} at epoch {self.current_epoch + 1}, step"
+                f" {batch_idx + 1} (age loss {age_loss.item():.4g}, gender loss"
+                f" {gender_loss.item():.4g}): try a smaller optimizer.lr. The checkpoints of"
+                f" earlier epochs are untouched"
             )
         losses = {"loss": loss, "age_loss": age_loss, "gender_loss": gender_loss}
         self.log_dict(
@@ -101,7 +104,7 @@ class FaceModule(pl.LightningModule):
             on_epoch=True,
             batch_size=len(batch.age),
         )
-        self.scores[f"{part}_scores"].update(outputs, batch)  # type: ignore[operator]
+        self._scores(part).update(outputs, batch)
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -114,25 +117,38 @@ class FaceModule(pl.LightningModule):
         self._epoch_end("test")
 
     def _epoch_end(self, part: str) -> None:
-        scores = self.scores[f"{part}_scores"]
-        assert isinstance(scores, FaceMetrics)
+        scores = self._scores(part)
         for name, value in scores.compute().items():
             shown = part != "test" and name in ("age_mae", "gender_acc")
             self.log(f"{part}/{name}", value, prog_bar=shown)
         self.predictions[part] = scores.predictions()
         scores.reset()
 
-    def configure_optimizers(self) -> Any:
+    def _scores(self, part: str) -> FaceMetrics:
+        scores = self.scores[f"{part}_scores"]
+        assert isinstance(scores, FaceMetrics)
+        return scores
+
+    def configure_optimizers(self) -> Optimizer:
+        assert self.optimizer is not None, "this module was made to score only"
         return self.optimizer(self.parameters())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["agegender"] = self.description
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        before = checkpoint["agegender"]
-        for name in ("split_hash", "data_digest"):
-            if self.description and before[name] != self.description[name]:
+        before = checkpoint.get("agegender")
+        if before is None:
+            raise InputError("this run cannot be continued: not a checkpoint of agegender")
+        for name in ("data_digest", "split_hash"):
+            if before[name] != self.description[name]:
                 raise InputError(
-                    f"this run cannot be continued: its {name} was {before[name]}, that of the data"
-                    f" given now is {self.description[name]}. Give the same data and split"
+                    f"this run cannot be continued: its {name} was {before[name]}, now it is"
+                    f" {self.description[name]}. Give it the data and the split it was started with"
                 )
+
+
+def _as_float(batch: Batch) -> Batch:
+    """Images from uint8 0..255 to float32 0..1, in channels-last order."""
+    image = batch.image.to(memory_format=torch.channels_last).float().div_(255)
+    return batch._replace(image=image)

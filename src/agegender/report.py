@@ -55,7 +55,7 @@ def baseline(train: pd.DataFrame, part: pd.DataFrame) -> dict[str, float]:
 def result_lines(metrics: dict[str, Any]) -> str:
     """A small table for the terminal from a `metrics.json` value."""
     lines = [f"{'part':<22}{'faces':>7}{'age MAE':>10}{'CS@5':>8}{'gender acc':>12}"]
-    rows = [(part, metrics[part]) for part in ("val", "test") if part in metrics]
+    rows = [(part, metrics[part]) for part in metrics["baseline"]]
     rows += [(f"{part}, trivial guess", row) for part, row in metrics["baseline"].items()]
     for name, row in rows:
         lines.append(

@@ -1,34 +1,29 @@
 """From a composed config to a trained, scored and described run."""
 
 import logging
-import os
-import platform
 import resource
-import subprocess
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import pandas as pd
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
-import agegender
-from agegender import checkpoint, report
+from agegender import checkpoint, figures
 from agegender.callbacks import History
-from agegender.config import check_config
+from agegender.config import build, check_config, plain
 from agegender.data.datamodule import FaceData
 from agegender.data.files import whole_file, write_json
 from agegender.errors import InputError
-from agegender.evaluate import predict_parts
+from agegender.evaluate import predict_parts, score, trained_on
 from agegender.module import FaceModule
+from agegender.provenance import provenance
 
 log = logging.getLogger(__name__)
+HPARAMS = ("val/age_mae", "val/gender_acc", "test/age_mae", "test/gender_acc")
 
 
 def fit(cfg: DictConfig) -> dict[str, Any]:
@@ -44,45 +39,33 @@ def fit(cfg: DictConfig) -> dict[str, Any]:
     check_config(cfg)
     output = Path(cfg.output_dir)
     resume = resume_path(cfg.ckpt_path, output)
-    # filling every new tensor with NaN first, part of torch's deterministic mode, is for
-    # finding reads of uninitialised memory and costs a third of the speed
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    # filling every new tensor with NaN first, part of torch's deterministic mode, is there to
+    # find reads of uninitialised memory, and costs a tenth of the speed
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     pl.seed_everything(cfg.seed, verbose=False)
-    data: FaceData = build(cfg.data)
+    data: FaceData = build(cfg.data, seed=cfg.seed)
     module = build_module(cfg)
-    data.setup("fit")
-    module.description = checkpoint.describe(_plain(cfg), data)
-    save_inputs(cfg, data, output)
     loggers: list[Logger] = list(build(cfg.logger).values())
     callbacks = build(cfg.callbacks)
     trainer: pl.Trainer = build(cfg.trainer, callbacks=list(callbacks.values()), logger=loggers)
+    data.setup("fit")
+    module.description = checkpoint.describe(plain(cfg), data)
+    save_inputs(cfg, data, output)
     log_hyperparameters(cfg, loggers, {})
+    if resume:
+        log.info("continuing from %s", resume)
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-    history, best = callbacks["history"], callbacks["best"]
-    return finish(cfg, data, module, trainer, history, best, loggers)
-
-
-def build(node: DictConfig, **extra: Any) -> Any:
-    """Instantiate a checked node; a constructor's refusal becomes the user's sentence."""
-    try:
-        return instantiate(node, _convert_="all", **extra)
-    except Exception as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, InputError | ValueError | TypeError) or _is_lightning_refusal(cause):
-            raise InputError(str(cause)) from error
-        raise
-
-
-def _is_lightning_refusal(error: BaseException) -> bool:
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-
-    return isinstance(error, MisconfigurationException)
+    return finish(cfg, data, module, callbacks["history"], callbacks["best"], loggers)
 
 
 def build_module(cfg: DictConfig) -> FaceModule:
-    """Network, losses, optimizer and augmentation of a config, untrained."""
+    """Network, losses, optimizer and augmentation of a config, untrained.
+
+    Raises:
+        InputError: with what a constructor said.
+    """
     loss = build(cfg.loss)
-    return FaceModule(
+    module = FaceModule(
         net=build(cfg.model, decoder=loss),
         loss=loss,
         optimizer=build(cfg.optimizer),
@@ -91,6 +74,11 @@ def build_module(cfg: DictConfig) -> FaceModule:
         gender_weight=cfg.gender_weight,
         seed=cfg.seed,
     )
+    try:
+        module.configure_optimizers()  # so that a bad value is told before any data is touched
+    except ValueError as error:
+        raise InputError(f"optimizer: {error}") from error
+    return module
 
 
 def resume_path(ckpt_path: str | None, output: Path) -> str | None:
@@ -112,8 +100,7 @@ def resume_path(ckpt_path: str | None, output: Path) -> str | None:
 
 def save_inputs(cfg: DictConfig, data: FaceData, output: Path) -> None:
     """`config.yaml` (enough to repeat the run), `split.csv` and `rejects.csv`."""
-    output.mkdir(parents=True, exist_ok=True)
-    config = {**_plain(cfg), "output_dir": "???", "ckpt_path": None}
+    config = {**_portable(cfg), "hydra": {"run": {"dir": "${output_dir}"}, "output_subdir": None}}
     with whole_file(output / "config.yaml") as temporary:
         temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
     frame = data.frame[data.frame["part"] != ""]
@@ -123,11 +110,20 @@ def save_inputs(cfg: DictConfig, data: FaceData, output: Path) -> None:
         data.faces.rejects.to_csv(temporary, index=False)
 
 
+def _portable(cfg: DictConfig) -> dict[str, Any]:
+    """The config with its values, but for the run's folder, which the next run has to name."""
+    moved = OmegaConf.merge(cfg, {"output_dir": "OUTPUT_DIR", "ckpt_path": None})
+    text = OmegaConf.to_yaml(moved, resolve=True)
+    text = text.replace("output_dir: OUTPUT_DIR", "output_dir: ???")
+    config = OmegaConf.to_container(OmegaConf.create(text.replace("OUTPUT_DIR", "${output_dir}")))
+    assert isinstance(config, dict)
+    return {str(key): value for key, value in config.items()}
+
+
 def finish(
     cfg: DictConfig,
     data: FaceData,
     module: FaceModule,
-    trainer: pl.Trainer,
     history: History,
     best: ModelCheckpoint,
     loggers: list[Logger],
@@ -135,118 +131,93 @@ def finish(
     """Score the best checkpoint on val and test; write tables, figures and metrics."""
     output = Path(cfg.output_dir)
     module.net = checkpoint.load(Path(best.best_model_path)).net
-    predictions = predict_parts(module, data, ["val", "test"], cfg.trainer.precision)
+    predictions = predict_parts(module, data, ["val", "test"], str(cfg.trainer.precision))
     with whole_file(output / "predictions.csv") as temporary:
         predictions.to_csv(temporary, index=False)
-    metrics = score(data.frame, predictions)
     last = history.rows[-1]
-    metrics["val_last"] = {
-        name.removeprefix("val/"): value for name, value in last.items() if name.startswith("val/")
+    metrics = {
+        **score(data.frame, predictions),
+        "val_last": {name[4:]: value for name, value in last.items() if name.startswith("val/")},
+        "run": describe_run(cfg, data, module, history),
     }
-    metrics["run"] = describe_run(cfg, data, history, best)
     write_json(output / "metrics.json", metrics)
-    final = {
-        f"{part}/{name}": value
-        for part in ("val", "test")
-        if part in metrics
-        for name, value in metrics[part].items()
-        if name != "n"
-    }
-    for logger in loggers:
-        logger.log_metrics(
-            {k: v for k, v in final.items() if k.startswith("test/")}, trainer.global_step
-        )
-    log_hyperparameters(cfg, loggers, final)
-    for logger in loggers:
-        logger.finalize("success")
+    drawn = draw_figures(data, predictions, history, output / "figures")
+    show_in_loggers(cfg, metrics, drawn, int(last["step"]), loggers)
     return metrics
 
 
-def score(frame: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
-    """Metrics and trivial baselines of each part in a predictions table."""
-    train = frame[frame["part"] == "train"]
-    parts = dict(tuple(predictions.groupby("part")))
-    return {
-        **{part: report.part_metrics(rows) for part, rows in parts.items()},
-        "baseline": {part: report.baseline(train, rows) for part, rows in parts.items()},
-    }
-
-
 def describe_run(
-    cfg: DictConfig, data: FaceData, history: History, best: ModelCheckpoint
+    cfg: DictConfig, data: FaceData, module: FaceModule, history: History
 ) -> dict[str, Any]:
     """What the run was, on what, and what it cost."""
+    values = [row[cfg.monitor] for row in history.rows]
+    best = values.index(min(values) if cfg.monitor_mode == "min" else max(values))
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "command": " ".join(["python", *sys.argv]),
+        **provenance(),
         "name": cfg.name,
         "model": cfg.model.backbone._target_.rpartition(".")[2].lower(),
         "loss": cfg.loss._target_.rpartition(".")[2].lower(),
+        "parameters": sum(p.numel() for p in module.net.parameters()),
         "split": data.split,
         "split_hash": data.split_hash,
         "data_digest": data.faces.digest,
+        "val_trained_on": trained_on(data, "val", module.description),
+        "test_trained_on": trained_on(data, "test", module.description),
         "seed": cfg.seed,
         "precision": str(cfg.trainer.precision),
         "epochs": len(history.rows),
-        "best_epoch": _best_epoch(history, best),
+        "best_epoch": history.rows[best]["epoch"],
         **history.costs(),
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
-        "cpu": _cpu(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "lightning": pl.__version__,
-        "agegender": agegender.__version__,
     }
 
 
-def _best_epoch(history: History, best: ModelCheckpoint) -> int:
-    assert best.monitor is not None and best.best_model_score is not None
-    column = pd.DataFrame(history.rows)[best.monitor]
-    position = column.argmin() if best.mode == "min" else column.argmax()
-    return int(history.rows[position]["epoch"])
+def draw_figures(
+    data: FaceData, predictions: pd.DataFrame, history: History, folder: Path
+) -> dict[str, figures.Figure]:
+    """All figures of a run, saved as PNG; of the test part, or val where there is no test."""
+    part = "test" if (predictions["part"] == "test").any() else "val"
+    shown = predictions[predictions["part"] == part]
+    found = figures.run_figures(pd.DataFrame(history.rows), shown, part, data.pixels)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in found.items():
+        with whole_file(folder / f"{name}.png") as temporary:
+            figure.savefig(temporary, format="png", dpi=120)
+    return found
+
+
+def show_in_loggers(
+    cfg: DictConfig,
+    metrics: dict[str, Any],
+    drawn: dict[str, figures.Figure],
+    step: int,
+    loggers: list[Logger],
+) -> None:
+    """Final metrics, HPARAMS and figures for TensorBoard (or whatever logger is configured)."""
+    final = {
+        f"{part}/{name}": value
+        for part in ("val", "test")
+        for name, value in metrics.get(part, {}).items()
+    }
+    log_hyperparameters(cfg, loggers, final)
+    for logger in loggers:
+        logger.log_metrics({k: v for k, v in final.items() if k.startswith("test/")}, step)
+        if isinstance(logger, TensorBoardLogger):
+            for name, figure in drawn.items():
+                logger.experiment.add_figure(name, figure, step, close=False)
+        logger.finalize("success")
 
 
 def log_hyperparameters(cfg: DictConfig, loggers: list[Logger], final: dict[str, float]) -> None:
     """The config and the final metrics (NaN until there are any) for TensorBoard's HPARAMS."""
-    names = ["val/age_mae", "val/gender_acc", "test/age_mae", "test/gender_acc"]
-    metrics = {f"hp/{name}": final.get(name, float("nan")) for name in names}
-    flat = pd.json_normalize(_plain(cfg), sep=".").iloc[0].to_dict()
-    plain = {k: v if isinstance(v, int | float | str | bool) else str(v) for k, v in flat.items()}
+    scores = {f"hp/{name}": final.get(name, float("nan")) for name in HPARAMS}
+    flat = pd.json_normalize(plain(cfg), sep=".").iloc[0].to_dict()
+    values = {
+        str(key): value if isinstance(value, int | float | str | bool) else str(value)
+        for key, value in flat.items()
+    }
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(plain, metrics)
+            logger.log_hyperparams(values, scores)
         else:
-            logger.log_hyperparams(plain)
-
-
-def _plain(cfg: DictConfig) -> dict[str, Any]:
-    container = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
-
-
-def _commit() -> str:
-    """The source tree's commit, with a + if it has changes; empty outside a checkout."""
-
-    def git(*words: str) -> str:
-        where = Path(__file__).parent
-        done = subprocess.run(["git", *words], cwd=where, capture_output=True, text=True)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    try:
-        commit = git("rev-parse", "--short=12", "HEAD")
-        return commit + ("+" if commit and git("status", "--porcelain", "-uno") else "")
-    except OSError:
-        return ""
-
-
-def _cpu() -> str:
-    """The processor's name and how many of its cores this process may use."""
-    names = []
-    if Path("/proc/cpuinfo").is_file():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{names[0] if names else platform.processor()}, {cores} cores"
+            logger.log_hyperparams(values)

@@ -13,13 +13,13 @@ class Batch(NamedTuple):
             it is on the device. C is 1 (grey) or 3 (RGB).
         age: (B,) float32, annotated age in years, 0 to 120.
         gender: (B,) float32, annotated gender: 0 means male, 1 means female.
-        index: (B,) int64, row of the face in the data module's table.
+        row: (B,) int64, row of the face in the data module's table.
     """
 
     image: Tensor
     age: Tensor
     gender: Tensor
-    index: Tensor
+    row: Tensor
 
 
 class Outputs(NamedTuple):

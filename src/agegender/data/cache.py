@@ -82,6 +82,6 @@ def _build(faces: Faces, path: Path, channels: int, size: int) -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = pool.map(decode, range(shape[0]), faces.frame["file"], faces.frame["sha256"])
         title = f"decoding at {size} x {size}"
-        for _ in tqdm(jobs, title, shape[0], unit="face", leave=False):
+        for _ in tqdm(jobs, title, shape[0], unit="face", leave=False, disable=None):
             pass
     pixels.flush()

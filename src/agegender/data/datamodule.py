@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -12,9 +13,10 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from agegender.data import synthetic
 from agegender.data.cache import Pixels, open_pixels
 from agegender.data.source import find_utkface
-from agegender.data.splits import SPLITS, split_hash
+from agegender.data.splits import SPLITS, Split, split_hash
 from agegender.data.table import Faces, read_table, release_digests
 from agegender.errors import InputError
 from agegender.types import Batch
@@ -30,12 +32,14 @@ def default_cache_dir() -> Path:
 
 
 class FaceData(pl.LightningDataModule):
-    """UTKFace, or any folder of pictures named like it.
+    """UTKFace, or any folder of pictures named like it, or drawn portraits.
 
     Args:
         root: a folder of pictures, or a parent that holds `UTKFace/`.
         archive: the original `UTKFace.tar.gz`, or Kaggle's zip.
-            With neither, UTKFace is downloaded.
+        drawn: draw this many synthetic portraits instead; 0 means real data. With neither
+            root, archive nor drawn, UTKFace is downloaded.
+        drawn_seed: seed of the drawing.
         cache_dir: where downloads, tables and decoded pixels are kept; default
             `$AGEGENDER_DATA`, else `~/.cache/agegender`.
         split: `holdout`, `notebook` or `coral`; see `agegender.data.splits`.
@@ -53,17 +57,19 @@ class FaceData(pl.LightningDataModule):
         self,
         root: str | None = None,
         archive: str | None = None,
+        drawn: int = 0,
+        drawn_seed: int = 0,
         cache_dir: str | None = None,
-        split: str = "holdout",
+        split: Split = "holdout",
         split_file: str | None = None,
         image_size: int = 128,
-        channels: int = 1,
+        channels: Literal[1, 3] = 1,
         batch_size: int = 32,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if root and archive:
-            raise ValueError("data.root and data.archive exclude each other: give one")
+        if sum(map(bool, (root, archive, drawn))) > 1:
+            raise ValueError("data.root, data.archive and data.drawn exclude each other: give one")
         if split not in SPLITS:
             raise ValueError(f"data.split={split!r} is not one of {', '.join(SPLITS)}")
         if channels not in (1, 3):
@@ -72,7 +78,10 @@ class FaceData(pl.LightningDataModule):
             raise ValueError(f"data.image_size={image_size} is not within 16 to 512 pixels")
         if batch_size < 1:
             raise ValueError(f"data.batch_size={batch_size} is not at least 1")
+        if drawn < 0:
+            raise ValueError(f"data.drawn={drawn} is not at least 0")
         self.root, self.archive = root, archive
+        self.drawn, self.drawn_seed = drawn, drawn_seed
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
         self.split, self.split_file = split, Path(split_file) if split_file else None
         self.image_size, self.channels = image_size, channels
@@ -134,6 +143,8 @@ class FaceData(pl.LightningDataModule):
         return DataLoader(dataset, batch_size=None, sampler=batches, collate_fn=_as_it_is)
 
     def _find(self) -> Path:
+        if self.drawn:
+            return synthetic.draw_folder(self.cache_dir, self.drawn, self.drawn_seed)
         return find_utkface(self.root, self.archive, self.cache_dir)
 
     def _tell(self, faces: Faces) -> None:
@@ -141,7 +152,7 @@ class FaceData(pl.LightningDataModule):
             "%d faces in %s, %d files rejected", len(faces.frame), faces.folder, len(faces.rejects)
         )
         whole = len(release_digests())
-        if (faces.release, len(faces.frame)) != (whole, whole):
+        if not self.drawn and (faces.release, len(faces.frame)) != (whole, whole):
             log.warning(
                 "this is not the public UTKFace release: %d of %d files match", faces.release, whole
             )
@@ -152,20 +163,20 @@ class FaceBatches(Dataset[Batch]):
 
     def __init__(self, pixels: Pixels, frame: pd.DataFrame, rows: Rows) -> None:
         self.pixels = pixels
-        self.index = torch.from_numpy(rows)
+        self.rows = torch.from_numpy(rows)
         self.age = torch.from_numpy(frame["age_years"].to_numpy(np.float32)[rows])
         self.gender = torch.from_numpy(frame["gender"].to_numpy(np.float32)[rows])
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.rows)
 
     def __getitem__(self, positions: Rows) -> Batch:
-        index = self.index[positions]
+        row = self.rows[positions]
         return Batch(
-            image=torch.from_numpy(self.pixels[index.numpy()]),
+            image=torch.from_numpy(self.pixels[row.numpy()]),
             age=self.age[positions],
             gender=self.gender[positions],
-            index=index,
+            row=row,
         )
 
 
@@ -201,5 +212,5 @@ class InOrderBatches(Sampler[Rows]):
             yield np.arange(start, min(start + self.batch_size, self.n))
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:
     return batch

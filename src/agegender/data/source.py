@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, NoReturn
 
 from tqdm import tqdm
 
@@ -31,6 +31,7 @@ TARBALL_URL = (
 )
 KAGGLE_HANDLE = "jangedoo/utkface-new/versions/1"
 
+WAIT_S = 2.0  # before the second try; longer before each further one
 FOLDER = "UTKFace"
 MAX_MEMBER_BYTES = 20_000_000  # UTKFace's largest file has 12 kB
 MAX_TOTAL_BYTES = 10_000_000_000
@@ -99,7 +100,7 @@ def extract(archive: Path, cache_dir: Path) -> Path:
     log.info("extracting %s to %s", archive, place)
     with _members(archive) as members, whole_folder(place) as temporary:
         chosen = _in_utkface(members, archive)
-        for member in tqdm(chosen, "extracting", unit="file", leave=False):
+        for member in tqdm(chosen, "extracting", unit="file", leave=False, disable=None):
             with member.open() as source, (temporary / member.path.name).open("xb") as target:
                 shutil.copyfileobj(source, target)
     return place
@@ -152,7 +153,8 @@ def _zip_members(bundle: zipfile.ZipFile) -> Iterator[Member]:
 
 
 def _checked(members: Iterator[Member], archive: Path) -> list[Member]:
-    total, kept = 0, []
+    total = 0
+    kept: list[Member] = []
     for member in members:
         total += member.size
         if member.path.is_absolute() or ".." in member.path.parts:
@@ -179,7 +181,7 @@ def _in_utkface(members: list[Member], archive: Path) -> list[Member]:
     return [member for member in inside if member.path.parent == folder]
 
 
-def download(cache_dir: Path, url: str = TARBALL_URL) -> Path:
+def download(cache_dir: Path) -> Path:
     """Fetch UTKFace into `cache_dir`: the plain tarball, else Kaggle's copy.
 
     Raises:
@@ -188,7 +190,7 @@ def download(cache_dir: Path, url: str = TARBALL_URL) -> Path:
     archive = cache_dir / "UTKFace.tar.gz"
     try:
         if not archive.is_file():
-            fetch(url, archive)
+            fetch(TARBALL_URL, archive)
         folder = extract(archive, cache_dir)
     except ConnectionError as error:
         log.warning("%s", error)
@@ -200,7 +202,7 @@ def download(cache_dir: Path, url: str = TARBALL_URL) -> Path:
     return cache_dir / FOLDER
 
 
-def fetch(url: str, target: Path, tries: int = 4, wait_s: float = 2.0) -> None:
+def fetch(url: str, target: Path, tries: int = 4) -> None:
     """Download to a file; a dropped connection goes on where it stopped.
 
     Raises:
@@ -211,7 +213,7 @@ def fetch(url: str, target: Path, tries: int = 4, wait_s: float = 2.0) -> None:
     reason = ""
     for attempt in range(tries):
         if attempt:
-            time.sleep(wait_s * attempt)
+            time.sleep(WAIT_S * attempt)
         try:
             _fetch_rest(url, part)
         except (OSError, http.client.HTTPException) as error:
@@ -235,10 +237,9 @@ def _fetch_rest(url: str, part: Path) -> None:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             have = 0
         length = int(response.headers.get("Content-Length", 0))
-        title = {"desc": "downloading UTKFace", "unit": "B", "unit_scale": True, "leave": False}
         with (
             part.open("ab" if have else "wb") as stream,
-            tqdm(initial=have, total=have + length or None, **title) as bar,  # type: ignore[call-overload]
+            _download_bar(have, have + length) as bar,
         ):
             while block := response.read(1 << 16):
                 stream.write(block)
@@ -246,6 +247,18 @@ def _fetch_rest(url: str, part: Path) -> None:
             received = stream.tell() - have
     if received < length:
         raise OSError(f"the connection dropped after {received:,} of {length:,} bytes")
+
+
+def _download_bar(have: int, total: int) -> "tqdm[NoReturn]":
+    return tqdm(
+        desc="downloading UTKFace",
+        initial=have,
+        total=total or None,
+        unit="B",
+        unit_scale=True,
+        leave=False,
+        disable=None,
+    )
 
 
 def _from_kaggle(reason: str) -> Path:

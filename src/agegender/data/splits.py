@@ -6,6 +6,7 @@ A *split* is the scheme; a *part* is train, val or test.
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import pandas as pd
 
 from agegender.errors import InputError
 
+Split = Literal["holdout", "notebook", "coral"]
 Parts = npt.NDArray[np.str_]  # (N,) of "train", "val", "test", or "" for left out
 
 
@@ -50,7 +52,7 @@ def coral(frame: pd.DataFrame, split_file: Path | None) -> Parts:
     return parts
 
 
-SPLITS: dict[str, Callable[[pd.DataFrame, Path | None], Parts]] = {
+SPLITS: dict[Split, Callable[[pd.DataFrame, Path | None], Parts]] = {
     "holdout": holdout,
     "notebook": notebook,
     "coral": coral,

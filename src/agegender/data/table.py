@@ -90,7 +90,9 @@ def open_image(data: bytes, file: str) -> Image.Image:
         raise ValueError("empty file")
     try:
         image = Image.open(BytesIO(data), formats=FORMATS)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
+    except Image.DecompressionBombError:
+        raise ValueError(f"too many pixels (at most {MAX_PIXELS:,})") from None
+    except (UnidentifiedImageError, OSError, SyntaxError):
         raise ValueError("not a picture that can be read") from None
     width, height = image.size
     if image.format != expected:
@@ -170,7 +172,12 @@ def _write_table(folder: Path, names: list[str], place: Path) -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(_checker(folder), names, chunksize=64)
         for name, result in tqdm(
-            zip(names, results, strict=True), "checking files", len(names), unit="file", leave=False
+            zip(names, results, strict=True),
+            "checking files",
+            len(names),
+            unit="file",
+            leave=False,
+            disable=None,
         ):
             if isinstance(result, str):
                 rejects.append((name, result))

@@ -16,12 +16,18 @@ class Backbone(Protocol):
     def __call__(self, image: Tensor) -> Tensor: ...
 
 
-class AgeDecoder(Protocol):
-    """What the network needs to know of an age loss; see `agegender.losses`."""
+class AgeLoss(Protocol):
+    """An age loss, which also says how the age head's numbers become years.
+
+    `outputs` is how many numbers the head gives (K), `decode` turns (B, K) into (B,) years,
+    and a call gives the scalar loss of `Outputs` against (B,) years.
+    """
 
     outputs: int
 
     def decode(self, raw: Tensor) -> Tensor: ...
+
+    def __call__(self, outputs: Outputs, age: Tensor) -> Tensor: ...
 
 
 class Net(nn.Module):
@@ -39,7 +45,7 @@ class Net(nn.Module):
     """
 
     def __init__(
-        self, backbone: Backbone, decoder: AgeDecoder, hidden: int = 256, dropout: float = 0.3
+        self, backbone: Backbone, decoder: AgeLoss, hidden: int = 256, dropout: float = 0.3
     ) -> None:
         super().__init__()
         self.backbone = backbone

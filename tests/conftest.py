@@ -1,0 +1,69 @@
+"""What tests share: real data where it is, a small drawn data set, the scripts as users do."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: tests share their cores
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from agegender import config
+from agegender.data import synthetic
+from agegender.data.table import Faces, read_table
+
+ROOT = Path(__file__).parents[1]
+ARCHIVES = (
+    Path(os.environ.get("AGEGENDER_UTKFACE", "UTKFace.tar.gz")),
+    ROOT.parent / "shared/data/UTKFace.tar.gz",
+)
+DRAWN = 160
+# the smallest picture that four blocks of the seed network can take, and few of them
+SMALL = ("data=synthetic", f"data.drawn={DRAWN}", "data.image_size=48", "trainer.max_epochs=2")
+
+config.register()
+
+
+def run_script(name: str, *words: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    """`python scripts/NAME.py WORDS`, as a user would."""
+    command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
+
+
+def composed(*overrides: str, name: str = "train") -> DictConfig:
+    """A config as Hydra composes it, without its main function."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose(name, list(overrides))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for the whole session, so that pictures are drawn and decoded once."""
+    place = tmp_path_factory.mktemp("cache")
+    os.environ["AGEGENDER_DATA"] = str(place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def drawn(cache_dir: Path) -> Faces:
+    """A table of drawn portraits."""
+    return read_table(synthetic.draw_folder(cache_dir, DRAWN, 0), cache_dir)
+
+
+@pytest.fixture(scope="session")
+def utkface_archive() -> Path:
+    for place in ARCHIVES:
+        if place.is_file():
+            return place.resolve()
+    pytest.skip("real UTKFace is not here: name it with AGEGENDER_UTKFACE=UTKFace.tar.gz")
+
+
+@pytest.fixture(scope="session")
+def utkface(utkface_archive: Path, cache_dir: Path) -> Faces:
+    """The table of all of real UTKFace."""
+    from agegender.data.source import extract
+
+    return read_table(extract(utkface_archive, cache_dir), cache_dir)

@@ -1,0 +1,132 @@
+import importlib
+import pkgutil
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+import agegender.losses
+import agegender.models
+from agegender.config import check_config, did_you_mean, find_target
+from agegender.errors import InputError
+
+from .conftest import ROOT, composed, run_script
+
+CONF = ROOT / "conf"
+OPTIONS = sorted(path for path in CONF.glob("*/*.yaml"))
+# no network of its own stands in these
+PARTS_OF_NETS = {"net", "heads"}
+
+
+def test_there_are_options_to_check():
+    assert len(OPTIONS) >= 12
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=lambda p: f"{p.parent.name}={p.stem}")
+def test_every_option_composes_and_passes_the_check(path):
+    if path.stem == "as_trained":
+        pytest.skip("for evaluate.yaml, which merges it into a checkpoint's own config")
+    group = path.parent.name
+    check_config(composed(f"{group}={path.stem}", "output_dir=out"))
+
+
+@pytest.mark.parametrize("package", [agegender.models, agegender.losses])
+def test_every_backbone_and_loss_has_its_yaml_and_the_other_way_round(package):
+    group = {"models": "model", "losses": "loss"}[package.__name__.split(".")[1]]
+    modules = {m.name for m in pkgutil.iter_modules(package.__path__)} - PARTS_OF_NETS
+    assert {path.stem for path in (CONF / group).glob("*.yaml")} == modules
+    for name in modules:
+        node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+        target = node.get("backbone", node)["_target_"]
+        assert target.startswith(f"{package.__name__}.{name}.")
+        importlib.import_module(target.rpartition(".")[0])
+
+
+def test_an_experiments_own_values_win_over_the_groups():
+    cfg = composed("experiment=notebook")
+    assert (cfg.name, cfg.data.split, cfg.loss.relu) == ("notebook", "notebook", True)
+    assert cfg.trainer.max_epochs == 30
+    assert cfg.optimizer.lr == 1e-3
+    assert cfg.data.batch_size == 32
+
+
+def test_all_mistakes_are_told_at_once():
+    cfg = composed(
+        "data.split=holdut", "data.channels=2", "model.hidden=null", "+model.backbone.depht=3",
+        "model.backbone.widths=[3,a]", "optimizer.lr=abc", "trainer.max_epochs=two",
+        "augment.flip=yes please", "monitor=val/age_mea", "output_dir=out",
+    )  # fmt: skip
+    with pytest.raises(InputError) as caught:
+        check_config(cfg)
+    lines = [line.strip() for line in str(caught.value).splitlines()]
+    starts = [
+        "data.split='holdut': must be Literal['holdout', 'notebook', 'coral']",
+        "data.channels=2: must be Literal[1, 3]",
+        "augment.flip='yes please': must be float",
+        "model.hidden=None: must be int",
+        "model.backbone.widths=[3, 'a']: must be Sequence[int]",
+        "model.backbone.depht: agegender.models.cnn.CNN takes no 'depht'",
+        "optimizer.lr='abc': must be float",
+        "trainer.max_epochs='two': must be Optional[int]",
+        "monitor=val/age_mea: must be one of",
+    ]
+    assert len(lines) == len(starts)
+    for start in starts:
+        assert any(line.startswith(start) for line in lines), start
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("os.system", "may be built"),
+        ("agegender.nothing.Here", "no such thing"),
+        ("agegender.data.table.MAX_PIXELS", "cannot be called"),
+        ("agegenderx.Evil", "may be built"),
+        (None, "may be built"),
+    ],
+)
+def test_only_the_projects_own_things_are_built(target, said):
+    with pytest.raises(InputError, match=said):
+        find_target(target)
+    with pytest.raises(InputError, match=r"nested\.deep\._target_"):
+        check_config(OmegaConf.create({"nested": {"deep": {"_target_": target}}}))
+
+
+def test_a_missing_argument_is_told():
+    node = OmegaConf.create({"h": {"_target_": "agegender.models.heads.DenseHead", "hidden": 3}})
+    with pytest.raises(InputError) as caught:
+        check_config(node)
+    assert "h.in_features: agegender.models.heads.DenseHead needs it" in str(caught.value)
+
+
+def test_did_you_mean():
+    assert did_you_mean("max_epoch", ["max_epochs", "min_epochs"]) == "; did you mean 'max_epochs'?"
+    assert did_you_mean("zzz", ["max_epochs"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trainer.max_epoch=3"], "did you mean 'max_epochs'?"),
+        (["modle=cnn"], "did you mean 'model'?"),
+        (["model=cnnn"], "did you mean 'cnn'?"),
+        (["seed=x"], "could not be converted to Integer"),
+        (["output_dir=nowhere", "ckpt_path=last"], "there is nothing to continue"),
+        (["optimizer.lr=-1"], "Invalid learning rate: -1"),
+    ],
+)
+def test_mistakes_on_the_command_line_end_in_a_sentence(words, said, tmp_path):
+    done = run_script("train", "data=synthetic", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "error: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "drawing" not in done.stderr, "no data is touched"
+
+
+def test_help_explains_the_groups():
+    said = run_script("train", "--help").stdout
+    for group in ("data", "augment", "model", "loss", "optimizer", "callbacks", "trainer"):
+        assert f"\n  {group} " in said
+    assert "ckpt_path=last" in said
+    assert "checkpoint" in run_script("evaluate", "--help").stdout

@@ -1,0 +1,87 @@
+"""The road goes one way: who may import whom."""
+
+import ast
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[1] / "src/agegender"
+# each module, and the project's modules it may import; the order is the order of the road
+ALLOWED = {
+    "errors": set(),
+    "types": set(),
+    "data.files": set(),
+    "data.synthetic": {"data.files"},
+    "data.table": {"data.files", "errors"},
+    "data.source": {"data.files", "data.table", "errors"},
+    "data.splits": {"errors"},
+    "data.cache": {"data.files", "data.table", "errors"},
+    "data.datamodule": {
+        "data.synthetic", "data.source", "data.table", "data.splits", "data.cache",
+        "errors", "types",
+    },
+    "augment": set(),
+    "models": {"models.heads", "types"},  # any file below models/
+    "losses": {"types"},  # any file below losses/
+    "metrics": {"types"},
+    "module": {"augment", "metrics", "models.net", "errors", "types"},
+    "callbacks": {"module", "data.files"},
+    "report": set(),
+    "figures": set(),
+    "results": {"errors", "data.files"},
+    "provenance": set(),
+    "config": {"errors"},
+    "checkpoint": {"config", "data.datamodule", "errors", "models.net"},
+    "evaluate": {
+        "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
+        "module", "provenance", "report",
+    },
+    "train": {
+        "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
+        "evaluate", "figures", "module", "provenance",
+    },
+}  # fmt: skip
+HYDRA = {"config", "train", "evaluate", "checkpoint"}
+LIGHTNING = {"module", "data.datamodule", "callbacks", "train", "evaluate", "config"}
+WITHOUT_TORCH = {"report", "figures", "results", "data.table", "data.splits", "data.cache"}
+
+
+def modules() -> dict[str, set[str]]:
+    """Each module and everything it imports, by dotted name."""
+    found = {}
+    for path in SOURCE.rglob("*.py"):
+        name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        if path.stem == "__init__":
+            continue
+        names: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, "imports are absolute"
+                names.add(str(node.module))
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        found[name] = names
+    assert len(found) >= 20
+    return found
+
+
+def test_imports_follow_the_table():
+    found = modules()
+    assert {_row(name) for name in found} == ALLOWED.keys()
+    for name, imports in found.items():
+        mine = {i.removeprefix("agegender.") for i in imports if i.startswith("agegender.")}
+        used = mine & found.keys()
+        assert used <= ALLOWED[_row(name)], f"{name} imports {used - ALLOWED[_row(name)]}"
+
+
+def _row(name: str) -> str:
+    """The table's row for a module: adding a backbone or a loss needs no edit here."""
+    folder = name.partition(".")[0]
+    return folder if folder in ("models", "losses") else name
+
+
+def test_hydra_lightning_and_torch_stay_where_they_belong():
+    for name, imports in modules().items():
+        roots = {i.split(".")[0] for i in imports}
+        assert not roots & {"hydra", "omegaconf"} or name in HYDRA, name
+        assert "lightning" not in roots or name in LIGHTNING, name
+        assert not roots & {"torch", "lightning"} or name not in WITHOUT_TORCH, name

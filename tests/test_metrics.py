@@ -1,0 +1,93 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from agegender.metrics import FaceMetrics
+from agegender.report import auroc, baseline, part_metrics
+from agegender.types import Batch, Outputs
+
+
+def predictions(n: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    age = rng.integers(1, 100, n).astype(float)
+    gender = rng.integers(0, 2, n)
+    return pd.DataFrame(
+        {
+            "age_years": age,
+            "age_pred": age + rng.normal(0, 6, n),
+            "gender": gender,
+            # few values, so that there are ties
+            "p_female": (0.3 * gender + 0.7 * rng.random(n)).round(1),
+        }
+    )
+
+
+def test_hand_worked_example():
+    table = pd.DataFrame(
+        {
+            "age_years": [10, 20, 30, 40],
+            "age_pred": [11, 17, 36, 35],  # errors 1, -3, 6, -5
+            "gender": [0, 1, 1, 0],
+            "p_female": [0.2, 0.9, 0.4, 0.4],
+        }
+    )
+    assert part_metrics(table) == {
+        "age_mae": 15 / 4,
+        "age_rmse": (71 / 4) ** 0.5,
+        "age_cs5": 3 / 4,
+        "gender_acc": 3 / 4,
+        "gender_auroc": 3.5 / 4,  # of the four pairs three are in order and one is tied
+        "n": 4,
+    }
+
+
+def test_auroc_is_the_share_of_ordered_pairs():
+    table = predictions(60, 0)
+    female = table["gender"] == 1
+    pairs = itertools.product(table["p_female"][female], table["p_female"][~female])
+    expected = np.mean([(a > b) + 0.5 * (a == b) for a, b in pairs])
+    assert auroc(table["p_female"].to_numpy(), female.to_numpy()) == pytest.approx(expected)
+    assert np.isnan(auroc(np.ones(3), np.ones(3, bool)))
+
+
+def test_what_lightning_logs_is_what_the_report_says():
+    table = predictions(333, 1)
+    metrics = FaceMetrics()
+    for rows in np.array_split(np.arange(len(table)), 7):
+        part = table.iloc[rows]
+        age, gender, age_pred, p = (
+            torch.tensor(part[name].to_numpy(), dtype=torch.float32)
+            for name in ("age_years", "gender", "age_pred", "p_female")
+        )
+        batch = Batch(torch.empty(0), age, gender, torch.tensor(rows))
+        metrics.update(Outputs(age_pred, torch.logit(p, eps=1e-6), age_pred[:, None]), batch)
+    logged = {name: value.item() for name, value in metrics.compute().items()}
+    said = part_metrics(table)
+    assert said.pop("n") == 333
+    # a probability of one half is a tie that float32's sigmoid may break
+    ties = (table["p_female"] == 0.5).mean()
+    assert logged.pop("gender_acc") == pytest.approx(said.pop("gender_acc"), abs=ties + 1e-6)
+    assert logged == pytest.approx(said, rel=1e-4)
+    assert metrics.predictions().row.tolist() == list(range(333))
+    metrics.reset()
+    metrics.update(Outputs(age_pred, p, age_pred[:, None]), batch)
+    assert len(metrics.predictions().row) == len(rows), "nothing is left of the epoch before"
+
+
+def test_one_gender_alone_has_no_auroc():
+    metrics = FaceMetrics()
+    ones = torch.ones(4)
+    metrics.update(Outputs(ones, ones, ones[:, None]), Batch(ones, ones, ones, ones.long()))
+    assert metrics.compute()["gender_auroc"].isnan()
+    assert metrics.compute()["gender_acc"] == 1
+
+
+def test_baseline_says_the_median_and_the_majority_of_train():
+    train = pd.DataFrame({"age_years": [20.0, 30, 70], "gender": [1, 1, 0]})
+    part = pd.DataFrame({"age_years": [30.0, 40, 10], "gender": [1, 0, 0]})
+    found = baseline(train, part)
+    assert found["age_mae"] == 10  # |0| + |10| + |20| over 3
+    assert found["gender_acc"] == 1 / 3

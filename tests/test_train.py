@@ -1,0 +1,268 @@
+"""A run from its config to its folder, on drawn portraits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from agegender.data.datamodule import FaceData
+from agegender.errors import InputError, TrainingDiverged
+from agegender.module import step_seed
+from agegender.train import fit
+
+from .conftest import ROOT, SMALL, composed, run_script
+
+# shuffling, augmentation and dropout are all on, so that continuing has something to get wrong
+CONTINUED = (*SMALL, "augment=light", "model.dropout=0.3", "seed=7")
+PARTS = {"train", "val", "test"}
+
+
+def small_run(folder: Path, *more: str) -> dict:
+    return fit(composed(*SMALL, f"output_dir={folder}", *more))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    small_run(folder)
+    return folder
+
+
+def scores_of(folder: Path) -> dict:
+    metrics = json.loads((folder / "metrics.json").read_text())
+    del metrics["run"]
+    return metrics
+
+
+def weights_of(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    path = folder / "checkpoints" / f"{name}.ckpt"
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert scores_of(one) == scores_of(other)
+    first, second = weights_of(one), weights_of(other)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+    histories = [pd.read_csv(folder / "history.csv") for folder in (one, other)]
+    costs = ["seconds", "train_seconds", "cpu_seconds", "anonymous_mb"]
+    pd.testing.assert_frame_equal(*(table.drop(columns=costs) for table in histories))
+
+
+def test_the_run_folder_is_complete(run: Path):
+    names = {path.name for path in run.iterdir()}
+    assert names >= {
+        "config.yaml", "split.csv", "rejects.csv", "history.csv", "predictions.csv",
+        "metrics.json", "checkpoints", "tensorboard", "figures",
+    }  # fmt: skip
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    for name in ("curves", "age", "gender", "faces", "worst_age"):
+        with Image.open(run / "figures" / f"{name}.png") as picture:
+            width, height = picture.size
+        assert width > 400
+        assert height > 400
+
+
+def test_metrics_say_what_was_measured_on_what(run: Path):
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics.keys() == {"val", "test", "baseline", "val_last", "run"}
+    table = pd.read_csv(run / "predictions.csv")
+    for part in ("val", "test"):
+        rows = table[table["part"] == part]
+        assert metrics[part]["n"] == len(rows) > 5
+        error = (rows["age_pred"] - rows["age_years"]).abs()
+        assert metrics[part]["age_mae"] == pytest.approx(error.mean(), abs=1e-5)
+        assert metrics[part]["age_cs5"] == pytest.approx((error <= 5).mean())
+        right = (rows["p_female"] > 0.5) == (rows["gender"] == 1)
+        assert metrics[part]["gender_acc"] == pytest.approx(right.mean())
+        assert metrics["baseline"][part]["n"] == len(rows)
+    about = metrics["run"]
+    assert about["epochs"] == 2
+    assert about["val_trained_on"] == about["test_trained_on"] == 0
+    for name in ("commit", "data_digest", "split_hash", "cpu", "torch", "lightning", "command"):
+        assert about[name], name
+    for name in ("wall_minutes", "cpu_minutes", "images_per_s", "peak_rss_mb"):
+        assert about[name] > 0, name
+
+
+def test_best_is_the_best_epoch_and_last_the_last(run: Path):
+    metrics = json.loads((run / "metrics.json").read_text())
+    history = pd.read_csv(run / "history.csv")
+    assert history["epoch"].tolist() == [1, 2]
+    best = history["val/age_mae"].min()
+    assert metrics["val"]["age_mae"] == pytest.approx(best, abs=1e-3)
+    assert metrics["run"]["best_epoch"] == history["val/age_mae"].argmin() + 1
+    assert metrics["val_last"]["age_mae"] == pytest.approx(history["val/age_mae"].iloc[-1])
+    epochs = {
+        name: torch.load(run / f"checkpoints/{name}.ckpt", weights_only=True)["epoch"]
+        for name in ("best", "last")
+    }
+    assert epochs == {"best": history["val/age_mae"].argmin(), "last": 1}
+
+
+def test_predictions_and_split_name_every_face_once(run: Path):
+    split = pd.read_csv(run / "split.csv")
+    assert split.columns.tolist() == ["file", "part", "group_id"]
+    assert split["file"].is_unique
+    assert set(split["part"]) == PARTS
+    predictions = pd.read_csv(run / "predictions.csv")
+    assert predictions.columns.tolist() == [
+        "file", "part", "group_id", "age_years", "age_pred", "gender", "p_female", "race",
+    ]  # fmt: skip
+    scored = split[split["part"] != "train"]
+    merged = predictions.merge(scored, on=["file", "part", "group_id"], how="outer", indicator=True)
+    assert (merged["_merge"] == "both").all()
+    labels = predictions["file"].str.split("_", expand=True)
+    assert (labels[0].astype(float) == predictions["age_years"]).all()
+    assert (labels[1].astype(int) == predictions["gender"]).all()
+
+
+def test_tensorboard_shows_scalars_figures_and_hyperparameters(run: Path):
+    events = EventAccumulator(str(run / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+    tags = events.Tags()
+    metrics = ("age_mae", "age_rmse", "age_cs5", "gender_acc", "gender_auroc")
+    losses = ("loss", "age_loss", "gender_loss")
+    for part in ("train", "val"):
+        for name in (*metrics, *losses):
+            assert len(events.Scalars(f"{part}/{name}")) == 2, f"{part}/{name}"
+    for name in metrics:
+        assert len(events.Scalars(f"test/{name}")) == 1
+    assert set(tags["images"]) >= {"curves", "age", "gender", "faces", "worst_age"}
+    final = json.loads((run / "metrics.json").read_text())
+    assert events.Scalars("hp/test/age_mae")[-1].value == pytest.approx(final["test"]["age_mae"])
+    assert "_hparams_/session_start_info" in events.summary_metadata
+    assert any(tag.startswith("lr-") for tag in tags["scalars"])
+
+
+def test_two_runs_with_one_seed_are_identical_and_another_seed_is_not(run: Path, tmp_path: Path):
+    small_run(tmp_path / "again")
+    assert_same_run(run, tmp_path / "again")
+    small_run(tmp_path / "other", "seed=2")
+    assert scores_of(tmp_path / "other") != scores_of(run)
+
+
+def test_a_run_folder_is_enough_to_repeat_it(run: Path, tmp_path: Path):
+    new = tmp_path / "new"
+    done = run_script(
+        "train", "--config-dir", str(run), "--config-name", "config", f"output_dir={new}"
+    )
+    assert done.returncode == 0, done.stderr
+    assert_same_run(run, new)
+    assert (new / "config.yaml").read_text() == (run / "config.yaml").read_text()
+
+
+def test_a_killed_run_continues_to_the_very_same_end(tmp_path: Path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    words = [*CONTINUED, "trainer.max_epochs=5"]
+    assert run_script("train", *words, f"output_dir={whole}").returncode == 0
+    command = [sys.executable, str(ROOT / "scripts/train.py"), *words, f"output_dir={cut}"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 300
+        while not (cut / "checkpoints/last.ckpt").exists() or _rows(cut) < 2:
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert not (cut / "metrics.json").exists()
+    assert _rows(cut) < 5
+    done = run_script("train", *words, f"output_dir={cut}", "ckpt_path=last")
+    assert done.returncode == 0, done.stderr
+    assert "continuing from" in done.stdout + done.stderr
+    assert_same_run(whole, cut)
+
+
+def _rows(folder: Path) -> int:
+    path = folder / "history.csv"
+    return len(path.read_text().splitlines()) - 1 if path.exists() else 0
+
+
+def test_continuing_with_other_data_is_refused(run: Path):
+    with pytest.raises(InputError, match="cannot be continued: its data_digest was"):
+        small_run(run, "data.drawn=120", "trainer.max_epochs=3",
+                  f"ckpt_path={run}/checkpoints/last.ckpt")  # fmt: skip
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_checkpoint(tmp_path: Path):
+    small_run(tmp_path, "trainer.max_epochs=1")
+    before = (tmp_path / "checkpoints/last.ckpt").read_bytes()
+    cfg = composed(
+        *SMALL, f"output_dir={tmp_path}", "ckpt_path=last", "trainer.max_epochs=3",
+        "age_weight=1e38",
+    )  # fmt: skip
+    with pytest.raises(TrainingDiverged, match=r"the train loss is inf at epoch 2, step 1 "):
+        fit(cfg)
+    assert (tmp_path / "checkpoints/last.ckpt").read_bytes() == before
+    done = run_script("train", *SMALL, "age_weight=1e38", f"output_dir={tmp_path / 'new'}")
+    assert done.returncode == 1
+    assert "error: the train loss is inf at epoch 1, step 1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_early_stopping_is_an_option(tmp_path: Path):
+    metrics = small_run(
+        tmp_path, "callbacks=early_stopping", "callbacks.early_stopping.patience=1",
+        "trainer.max_epochs=9", "optimizer.lr=1e-30",
+    )  # fmt: skip
+    assert metrics["run"]["epochs"] == 2
+
+
+def test_a_step_s_randomness_hangs_on_seed_epoch_and_step():
+    seeds = {step_seed(s, e, k) for s in range(3) for e in range(5) for k in range(50)}
+    assert len(seeds) == 750
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_training_batches_are_shuffled_anew_each_epoch_and_hold_each_face_once(cache_dir: Path):
+    data = FaceData(drawn=160, image_size=48, seed=3)
+    data.setup("fit")
+    loader = data.train_dataloader()
+    orders = []
+    for epoch in (0, 1, 0):
+        loader.sampler.set_epoch(epoch)
+        orders.append(torch.cat([batch.row for batch in loader]).tolist())
+    assert orders[0] == orders[2] != orders[1]
+    assert sorted(orders[0]) == data.rows("train").tolist() != orders[0]
+    batch = next(iter(data.val_dataloader()))
+    frame = data.frame.iloc[batch.row.numpy()]
+    assert (batch.age.numpy() == frame["age_years"]).all()
+    assert (batch.gender.numpy() == frame["gender"]).all()
+    assert (batch.image.numpy() == data.pixels[batch.row.numpy()]).all()
+    assert batch.image.dtype == torch.uint8
+    assert batch.age.dtype == batch.gender.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (dict(root="a", archive="b"), "exclude each other"),
+        (dict(image_size=8), "not within 16 to 512"),
+        (dict(batch_size=0), "not at least 1"),
+        (dict(split="best"), "not one of holdout, notebook, coral"),
+        (dict(channels=2), "neither 1 .grey. nor 3"),
+    ],
+)
+def test_the_data_module_says_what_it_does_not_take(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        FaceData(**arguments)
+
+
+def test_different_data_is_said(utkface, cache_dir: Path, tmp_path: Path, caplog):
+    for name in utkface.frame["file"][:60]:
+        os.symlink(utkface.folder / name, tmp_path / name)
+    data = FaceData(root=str(tmp_path), image_size=48)
+    data.setup("fit")
+    assert "this is not the public UTKFace release: 60 of 23708 files match" in caplog.text
+    assert np.isclose(data.frame["age_years"].iloc[0], utkface.frame["age_years"].iloc[0])
