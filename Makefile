@@ -18,7 +18,7 @@ setup: .venv/installed  ## make .venv and install the project with all extras
 
 demo: setup  ## train and test the seed network on portraits drawn by code: about 2 minutes
 	rm -rf $(DEMO)
-	$(BIN)/python scripts/train.py data=synthetic trainer.max_epochs=8 name=demo output_dir=$(DEMO)
+	$(BIN)/python scripts/train.py experiment=demo output_dir=$(DEMO)
 
 test: setup  ## the default tests: about 3 minutes
 	$(BIN)/python -m pytest

@@ -82,6 +82,8 @@ def test_all_mistakes_are_told_at_once():
         ("agegender.nothing.Here", "no such thing"),
         ("agegender.data.table.MAX_PIXELS", "cannot be called"),
         ("agegenderx.Evil", "may be built"),
+        ("agegender.data.source.Path", "not a class that may be built"),
+        ("lightning.pytorch.cli.instantiate_class", "not a class that may be built"),
         (None, "may be built"),
     ],
 )
@@ -113,6 +115,7 @@ def test_did_you_mean():
         (["seed=x"], "could not be converted to Integer"),
         (["output_dir=nowhere", "ckpt_path=last"], "there is nothing to continue"),
         (["optimizer.lr=-1"], "Invalid learning rate: -1"),
+        (["+trainer.check_val_every_n_epoch=2", "seed=-1"], "seed=-1: must be from 0"),
     ],
 )
 def test_mistakes_on_the_command_line_end_in_a_sentence(words, said, tmp_path):

@@ -101,9 +101,16 @@ def test_foreign_damaged_and_hostile_checkpoints_are_refused(run: Path, tmp_path
     torch.save({"state_dict": {}, "agegender": Evil()}, path)
     refused("cannot be read")
     assert "code from a checkpoint ran" not in capsys.readouterr().out
-    content["agegender"]["config"]["model"]["backbone"]["_target_"] = "os.system"
+    for target in ("os.system", "lightning.pytorch.cli.instantiate_class", "torch.optim.Adam",
+                   "agegender.data.source.fetch", "agegender.models.cnn.glorot",
+                   "agegender.models.net.nn.Module"):  # fmt: skip
+        content["agegender"]["config"]["model"]["backbone"]["_target_"] = target
+        torch.save(content, path)
+        refused("may be built|no such thing|needs it")
+    del content["agegender"]["config"]["model"]
     torch.save(content, path)
-    refused("may be built")
+    refused("does not say what its network is")
+    content["agegender"]["config"]["model"] = {"_target_": "agegender.models.net.Net"}
     content["agegender"]["config"]["model"]["backbone"] = {
         "_target_": "agegender.models.cnn.CNN", "image_size": 64,
     }  # fmt: skip

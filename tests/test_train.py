@@ -138,7 +138,9 @@ def test_tensorboard_shows_scalars_figures_and_hyperparameters(run: Path):
             assert len(events.Scalars(f"{part}/{name}")) == 2, f"{part}/{name}"
     for name in metrics:
         assert len(events.Scalars(f"test/{name}")) == 1
-    assert set(tags["images"]) >= {"curves", "age", "gender", "faces", "worst_age"}
+    assert set(tags["images"]) >= {
+        f"figures/{name}" for name in ("curves", "age", "gender", "faces", "worst_age")
+    }
     final = json.loads((run / "metrics.json").read_text())
     assert events.Scalars("hp/test/age_mae")[-1].value == pytest.approx(final["test"]["age_mae"])
     assert "_hparams_/session_start_info" in events.summary_metadata
@@ -189,6 +191,15 @@ def _rows(folder: Path) -> int:
     return len(path.read_text().splitlines()) - 1 if path.exists() else 0
 
 
+def test_a_new_run_does_not_mix_with_an_old_one(run: Path):
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    with pytest.raises(InputError, match="already holds a run: continue it with ckpt_path=last"):
+        small_run(run)
+    with pytest.raises(InputError, match="started with another model"):
+        small_run(run, "ckpt_path=last", "model.hidden=8")
+    assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+
+
 def test_continuing_with_other_data_is_refused(run: Path):
     with pytest.raises(InputError, match="cannot be continued: its data_digest was"):
         small_run(run, "data.drawn=120", "trainer.max_epochs=3",
@@ -217,6 +228,21 @@ def test_early_stopping_is_an_option(tmp_path: Path):
         "trainer.max_epochs=9", "optimizer.lr=1e-30",
     )  # fmt: skip
     assert metrics["run"]["epochs"] == 2
+
+
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf/experiment").glob("*.yaml"))
+assert len(EXPERIMENTS) >= 2
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_runs_shrunk(name: str, tmp_path: Path):
+    header = (ROOT / f"conf/experiment/{name}.yaml").read_text()
+    assert f"python scripts/train.py experiment={name}" in header
+    assert "Expected:" in header
+    cfg = composed(f"experiment={name}", *SMALL, "trainer.max_epochs=1", f"output_dir={tmp_path}")
+    metrics = fit(cfg)
+    assert metrics["run"]["name"] == name
+    assert metrics["val"]["n"] > 5
 
 
 def test_a_step_s_randomness_hangs_on_seed_epoch_and_step():

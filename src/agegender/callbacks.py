@@ -1,6 +1,7 @@
 """What happens beside the training: the history, and what the run has cost."""
 
 import logging
+import re
 import resource
 import sys
 import time
@@ -98,6 +99,8 @@ def anonymous_mb() -> float:
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    fields = dict(line.split(":", 1) for line in status.splitlines())
-    return int(fields["RssAnon"].split()[0]) / 1e3
+        status = ""
+    found = re.search(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
+    return (
+        int(found[1]) / 1e3 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    )

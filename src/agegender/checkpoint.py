@@ -16,6 +16,7 @@ from agegender.models.net import AgeLoss, Net
 
 KEY = "agegender"  # where a checkpoint keeps what `describe` says
 PREFIX = "net."
+NETWORKS = ("agegender.models.", "agegender.losses.")  # all that a checkpoint may build
 
 
 class Loaded(NamedTuple):
@@ -62,8 +63,11 @@ def load(path: Path) -> Loaded:
     if not isinstance(content, dict) or KEY not in content or "state_dict" not in content:
         raise InputError(f"checkpoint={path} was not made by agegender: it does not say what it is")
     description = content[KEY]
-    config = OmegaConf.create({name: description["config"][name] for name in ("model", "loss")})
-    check_config(config)
+    try:
+        config = OmegaConf.create({name: description["config"][name] for name in ("model", "loss")})
+    except (KeyError, TypeError):
+        raise InputError(f"checkpoint={path} does not say what its network is") from None
+    check_config(config, NETWORKS)
     loss = build(config.loss)
     net = build(config.model, decoder=loss)
     weights = {

@@ -27,7 +27,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from agegender.errors import InputError, TrainingDiverged
 
-ALLOWED = ("agegender.", "lightning.pytorch.", "torch.optim.")
+OWN = "agegender."
+ALLOWED = (OWN, "lightning.pytorch.", "torch.optim.")
 # what a checkpoint can be chosen by, and which way is better
 MONITORS = {
     "val/age_mae": "min",
@@ -174,32 +175,46 @@ def build(node: DictConfig, **supplied: Any) -> Any:
         raise
 
 
-def check_config(cfg: DictConfig) -> None:
+def check_config(cfg: DictConfig, allowed: tuple[str, ...] = ALLOWED) -> None:
     """Check every node that is to be built against what it builds, before anything is built.
+
+    Args:
+        cfg: the config, or a part of one.
+        allowed: the packages that its targets may come from.
 
     Raises:
         InputError: one sentence a mistake, all at once.
     """
     config = plain(cfg)
-    mistakes = [*_mistakes(config, ""), *_monitor_mistakes(config)]
+    mistakes = [*_mistakes(config, "", allowed), *_choice_mistakes(config)]
     if mistakes:
         raise InputError("\n       ".join(mistakes))
 
 
-def _mistakes(node: Any, path: str) -> Iterator[str]:
+def _mistakes(node: Any, path: str, allowed: tuple[str, ...]) -> Iterator[str]:
     if isinstance(node, Mapping):
         if "_target_" in node:
-            yield from _node_mistakes(node, path)
+            yield from _node_mistakes(node, path, allowed)
         for key, value in node.items():
-            yield from _mistakes(value, f"{path}.{key}" if path else str(key))
+            yield from _mistakes(value, f"{path}.{key}" if path else str(key), allowed)
     elif isinstance(node, list):
         for position, value in enumerate(node):
-            yield from _mistakes(value, f"{path}[{position}]")
+            yield from _mistakes(value, f"{path}[{position}]", allowed)
 
 
-def _monitor_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
+def _choice_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
+    """What is right by type and still cannot work."""
     if "monitor" not in config:
         return
+    for name in ("history", "best", "last"):
+        if not (config["callbacks"] or {}).get(name):
+            yield f"callbacks.{name}: a run cannot be finished without it"
+    every = {"check_val_every_n_epoch": 1, "val_check_interval": 1.0, "fast_dev_run": False}
+    for name, only in every.items():
+        if config["trainer"].get(name, only) not in (only, None):
+            yield f"trainer.{name}={config['trainer'][name]}: every epoch is validated, once"
+    if not 0 <= config["seed"] < 2**32:
+        yield f"seed={config['seed']}: must be from 0 to {2**32 - 1}"
     monitor, mode = config["monitor"], config["monitor_mode"]
     if monitor not in MONITORS:
         near = did_you_mean(str(monitor), MONITORS)
@@ -208,10 +223,12 @@ def _monitor_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"monitor_mode={mode}: {monitor} is best when {MONITORS[monitor]}"
 
 
-def _node_mistakes(node: Mapping[str, Any], path: str) -> Iterator[str]:
+def _node_mistakes(node: Mapping[str, Any], path: str, allowed: tuple[str, ...]) -> Iterator[str]:
     target = node["_target_"]
+    if "_args_" in node:
+        yield f"{path}._args_: arguments have to be named"
     try:
-        builder = find_target(target)
+        builder = find_target(target, allowed)
     except InputError as error:
         yield f"{path}._target_={target}: {error}"
         return
@@ -249,13 +266,17 @@ def find_target(target: str, allowed: tuple[str, ...] = ALLOWED) -> Callable[...
         raise InputError("there is no such thing to import") from None
     if not callable(found):
         raise InputError("it cannot be called")
+    # a class or function that a module has only imported could be anything
+    home = f"{getattr(found, '__module__', '')}."
+    if not home.startswith(allowed) or not (inspect.isclass(found) or target.startswith(OWN)):
+        raise InputError("it is not a class that may be built")
     return found  # type: ignore[no-any-return]
 
 
 def did_you_mean(word: str, known: typing.Iterable[str]) -> str:
     """'; did you mean X?', or nothing when no known word is near."""
     near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {near[0]!r}?" if near and near[0] != word else ""
 
 
 def _type_hints(builder: Callable[..., Any]) -> dict[str, Any]:

@@ -78,6 +78,7 @@ def _data_of(cfg: DictConfig, description: dict[str, Any]) -> FaceData:
     # the network decides how faces are prepared, not the command line
     merged.update({key: trained[key] for key in ("image_size", "channels")})
     node = OmegaConf.create({"data": merged})
+    node.data._target_ = f"{FaceData.__module__}.{FaceData.__qualname__}"
     check_config(node)
     data: FaceData = build(node.data)
     return data

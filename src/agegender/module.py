@@ -136,10 +136,17 @@ class FaceModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["agegender"] = self.description
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        before = checkpoint.get("agegender")
-        if before is None:
-            raise InputError("this run cannot be continued: not a checkpoint of agegender")
+    def check_same_data(self, before: dict[str, Any]) -> None:
+        """Compare with the description in a checkpoint that is to be continued.
+
+        Raises:
+            InputError: if the network, the data or the split is another.
+        """
+        for name in ("model", "loss"):
+            if before["config"][name] != self.description["config"][name]:
+                raise InputError(
+                    f"this run cannot be continued: it was started with another {name}"
+                )
         for name in ("data_digest", "split_hash"):
             if before[name] != self.description[name]:
                 raise InputError(

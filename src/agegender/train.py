@@ -23,6 +23,7 @@ from agegender.module import FaceModule
 from agegender.provenance import provenance
 
 log = logging.getLogger(__name__)
+NOT_VARIED = {"output_dir", "ckpt_path", "monitor", "monitor_mode", "callbacks", "logger"}
 HPARAMS = ("val/age_mae", "val/gender_acc", "test/age_mae", "test/gender_acc")
 
 
@@ -50,6 +51,8 @@ def fit(cfg: DictConfig) -> dict[str, Any]:
     trainer: pl.Trainer = build(cfg.trainer, callbacks=list(callbacks.values()), logger=loggers)
     data.setup("fit")
     module.description = checkpoint.describe(plain(cfg), data)
+    if resume:
+        module.check_same_data(checkpoint.load(Path(resume)).description)
     save_inputs(cfg, data, output)
     log_hyperparameters(cfg, loggers, {})
     if resume:
@@ -82,12 +85,17 @@ def build_module(cfg: DictConfig) -> FaceModule:
 
 
 def resume_path(ckpt_path: str | None, output: Path) -> str | None:
-    """The checkpoint to continue from.
+    """The checkpoint to continue from; None for a new run, which needs a folder of its own.
 
     Raises:
-        InputError: if it was asked for and is not there.
+        InputError: if it was asked for and is not there, or if a new run would mix with an old.
     """
     if ckpt_path is None:
+        if (output / "checkpoints").exists():
+            raise InputError(
+                f"output_dir={output} already holds a run: continue it with ckpt_path=last, or give"
+                f" another folder"
+            )
         return None
     path = output / "checkpoints" / "last.ckpt" if ckpt_path == "last" else Path(ckpt_path)
     if not path.is_file():
@@ -204,17 +212,19 @@ def show_in_loggers(
         logger.log_metrics({k: v for k, v in final.items() if k.startswith("test/")}, step)
         if isinstance(logger, TensorBoardLogger):
             for name, figure in drawn.items():
-                logger.experiment.add_figure(name, figure, step, close=False)
+                logger.experiment.add_figure(f"figures/{name}", figure, step, close=False)
         logger.finalize("success")
 
 
 def log_hyperparameters(cfg: DictConfig, loggers: list[Logger], final: dict[str, float]) -> None:
-    """The config and the final metrics (NaN until there are any) for TensorBoard's HPARAMS."""
+    """What researchers vary, and the final metrics (NaN until there are any), for HPARAMS."""
     scores = {f"hp/{name}": final.get(name, float("nan")) for name in HPARAMS}
-    flat = pd.json_normalize(plain(cfg), sep=".").iloc[0].to_dict()
+    varied = {key: value for key, value in plain(cfg).items() if key not in NOT_VARIED}
+    flat = pd.json_normalize(varied, sep=".").iloc[0].to_dict()
     values = {
         str(key): value if isinstance(value, int | float | str | bool) else str(value)
         for key, value in flat.items()
+        if not str(key).endswith("_partial_")
     }
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):

@@ -113,7 +113,7 @@ def test_absurd_sizes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_cut_archive_leaves_nothing_behind(good_tar: Path, tmp_path: Path):
     good_tar.write_bytes(good_tar.read_bytes()[:120])
-    with pytest.raises(InputError, match="damaged or incomplete"):
+    with pytest.raises(InputError, match="cannot be extracted"):
         source.extract(good_tar, tmp_path / "c")
     assert not list((tmp_path / "c").rglob("UTKFace"))
     text = tmp_path / "b.tar.gz"

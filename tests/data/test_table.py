@@ -84,6 +84,7 @@ def test_twelve_kinds_of_bad_files_are_rejected_with_a_reason(drawn: Faces, tmp_
         (tmp_path / name).write_bytes(data)
     (tmp_path / "26_1_2_12.jpg").symlink_to(tmp_path / "gone.jpg")
     os.mkfifo(tmp_path / "26_1_2_13.jpg")
+    (tmp_path / os.fsdecode(b"26_1_2_\xff.jpg")).write_bytes(good)
     (tmp_path / "40_0_1_14.jpg").write_bytes(good)
 
     faces = read_table(tmp_path, tmp_path / "cache")
@@ -92,6 +93,7 @@ def test_twelve_kinds_of_bad_files_are_rejected_with_a_reason(drawn: Faces, tmp_
     reasons = dict(zip(faces.rejects["file"], faces.rejects["reason"], strict=True))
     assert reasons.pop("26_1_2_12.jpg") == "a link that leads nowhere"
     assert reasons.pop("26_1_2_13.jpg") == "not a regular file"
+    assert reasons.pop("26_1_2_\\udcff.jpg") == "name has characters that cannot be printed"
     assert reasons.keys() == bad.keys()
     for name, (_, reason) in bad.items():
         assert reasons[name].startswith(reason)

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import logging
+import lzma
 import os
 import shutil
 import tarfile
@@ -109,7 +110,11 @@ def extract(archive: Path, cache_dir: Path) -> Path:
 @contextmanager
 def _members(archive: Path) -> Iterator[list[Member]]:
     """All regular files of a tar or zip; an unsafe archive is refused whole."""
-    damaged = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError)
+    damaged = (
+        *(tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError),
+        *(RuntimeError, NotImplementedError),  # an encrypted zip, an unknown compression
+        OSError,
+    )
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as bundle:
@@ -122,7 +127,7 @@ def _members(archive: Path) -> Iterator[list[Member]]:
     except FileExistsError as error:
         raise InputError(f"{archive} holds {Path(error.filename).name!r} twice") from None
     except damaged as error:
-        raise InputError(f"{archive} is damaged or incomplete: {error}") from None
+        raise InputError(f"{archive} cannot be extracted: {error}") from None
 
 
 def _tar_members(bundle: tarfile.TarFile, archive: Path) -> Iterator[Member]:
@@ -192,6 +197,9 @@ def download(cache_dir: Path) -> Path:
         if not archive.is_file():
             fetch(TARBALL_URL, archive)
         folder = extract(archive, cache_dir)
+    except InputError:
+        archive.unlink(missing_ok=True)  # damaged on its way: the next try downloads it again
+        raise
     except ConnectionError as error:
         log.warning("%s", error)
         return _from_kaggle(str(error))

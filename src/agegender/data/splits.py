@@ -4,6 +4,7 @@ A *split* is the scheme; a *part* is train, val or test.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ import pandas as pd
 
 from agegender.errors import InputError
 
+log = logging.getLogger(__name__)
 Split = Literal["holdout", "notebook", "coral"]
 Parts = npt.NDArray[np.str_]  # (N,) of "train", "val", "test", or "" for left out
 
@@ -37,10 +39,10 @@ def notebook(frame: pd.DataFrame, split_file: Path | None) -> Parts:
 
 
 def coral(frame: pd.DataFrame, split_file: Path | None) -> Parts:
-    """A published split (ages 21 to 60) from a CSV of file, age_years, part.
+    """A published split (ages 21 to 60) from a CSV with the columns file and part.
 
-    It has no val part: a tenth of its train part, by the bytes of each file, is held out for
-    selection.
+    Where the CSV has no val part, a tenth of its train part, by the bytes of each file, is held
+    out for selection.
     """
     if split_file is None:
         raise InputError(
@@ -48,7 +50,8 @@ def coral(frame: pd.DataFrame, split_file: Path | None) -> Parts:
         )
     parts = _read_parts(split_file, frame)
     position = frame["sha256"].str[:13].map(lambda digits: int(digits, 16) / 16**13).to_numpy()
-    parts[(parts == "train") & (position < 0.1)] = "val"
+    if "val" not in parts:
+        parts[(parts == "train") & (position < 0.1)] = "val"
     return parts
 
 
@@ -87,4 +90,7 @@ def _read_parts(split_file: Path, frame: pd.DataFrame) -> Parts:
     chosen = frame["file"].map(dict(zip(table["file"], table["part"], strict=True)))
     if chosen.isna().all():
         raise InputError(f"none of the files in data.split_file={split_file} is in the data")
+    absent = len(table) - int(chosen.notna().sum())
+    if absent:
+        log.warning("%d of the %d files in %s are not in the data", absent, len(table), split_file)
     return chosen.fillna("").to_numpy(dtype="<U5")

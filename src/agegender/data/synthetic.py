@@ -89,8 +89,8 @@ def _traits(age: int, female: bool, race: int, rng: Rng) -> Traits:
     greying = 1 / (1 + np.exp(-(age - 48 - rng.normal(0, 5)) / 6))
     skin = np.array(SKINS[race]) * rng.uniform(0.9, 1.1)
     hair = np.array(HAIRS[rng.integers(5)]) * (1 - greying) + GREY * greying
-    lip = skin * (0.95, 0.62, 0.62) if female and age > 12 else skin * (0.88, 0.74, 0.72)
-    long_hair = rng.random() < (0.85 if female else 0.06) and age > 2
+    lip = skin * (0.85, 0.42, 0.45) if female and age > 12 else skin * (0.88, 0.74, 0.72)
+    long_hair = rng.random() < (0.9 if female else 0.05) and age > 1
     return Traits(
         centre=(100 + rng.normal(0, 3), 104 + rng.normal(0, 3)),
         width=56 + 8 * child - 3 * female + rng.normal(0, 2),
@@ -98,15 +98,15 @@ def _traits(age: int, female: bool, race: int, rng: Rng) -> Traits:
         jaw=float(np.clip(0.15 + 0.5 * adult_man + rng.normal(0, 0.1), 0, 1)),
         eye=7 + 4 * child - 1.5 * old + 0.8 * female + rng.normal(0, 0.4),
         eye_y=-12 + 16 * child + rng.normal(0, 1),
-        brow=1.5 + 2.5 * adult_man + rng.normal(0, 0.4),
-        lips=4 + 2.5 * (female and age > 12) - 1.5 * old + rng.normal(0, 0.4),
+        brow=1.5 + 3.5 * adult_man + rng.normal(0, 0.4),
+        lips=4 + 3.5 * (female and age > 12) - 1.5 * old + rng.normal(0, 0.4),
         skin=_colour(skin),
         lip=_colour(lip),
         hair=_colour(hair),
         iris=_colour(np.array(((60, 40, 25), (70, 100, 130), (80, 100, 60))[rng.integers(3)])),
         hair_length=rng.uniform(45, 95) if long_hair else -rng.uniform(10, 30),
         bald=float(np.clip(rng.normal(1.1 * old if adult_man else 0, 0.15), 0, 1)),
-        beard=float(adult_man and rng.random() < 0.45) * rng.uniform(0.4, 1),
+        beard=float(adult_man and rng.random() < 0.55) * rng.uniform(0.4, 1),
         wrinkles=float(np.clip(old + rng.normal(0, 0.05), 0, 1)),
         glasses=bool(rng.random() < 0.08 + 0.25 * old),
     )

@@ -162,7 +162,8 @@ def _list_files(folder: Path) -> list[str]:
 def _listing_key(folder: Path, names: list[str]) -> str:
     sha = hashlib.sha256(f"{VERSION}\0{folder.resolve()}".encode())
     for name in names:
-        stat = os.lstat(folder / name)
+        path = folder / name
+        stat = path.stat() if path.exists() else path.lstat()
         sha.update(f"\0{name}\0{stat.st_size}\0{stat.st_mtime_ns}".encode(errors="surrogateescape"))
     return sha.hexdigest()[:16]
 
@@ -180,7 +181,7 @@ def _write_table(folder: Path, names: list[str], place: Path) -> None:
             disable=None,
         ):
             if isinstance(result, str):
-                rejects.append((name, result))
+                rejects.append((name.encode(errors="backslashreplace").decode(), result))
             else:
                 faces.append((name, *result))
     columns = ["file", "age_years", "gender", "race", "sha256"]
@@ -195,15 +196,25 @@ def _write_table(folder: Path, names: list[str], place: Path) -> None:
     with whole_folder(place) as temporary:
         frame.to_csv(temporary / "faces.csv", index=False)
         pd.DataFrame(rejects, columns=["file", "reason"]).to_csv(
-            temporary / "rejects.csv", index=False, errors="surrogateescape"
+            temporary / "rejects.csv", index=False
         )
         write_json(temporary / "manifest.json", manifest)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _checker(folder: Path) -> Callable[[str], tuple[float, int, int | None, str] | str]:
     def check(file: str) -> tuple[float, int, int | None, str] | str:
         path = folder / file
         try:
+            if not file.isprintable() or not _is_utf8(file):
+                raise ValueError("name has characters that cannot be printed")
             if path.is_symlink() and not path.exists():
                 raise ValueError("a link that leads nowhere")
             if not path.is_file():

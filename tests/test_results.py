@@ -1,0 +1,78 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from agegender.errors import InputError
+from agegender.results import COLUMNS, NOTEBOOK, put_table, record, reproduction_table, row_of
+
+from .conftest import ROOT
+
+RUNS = ROOT / "docs/results/runs.csv"
+
+
+def finished_run(folder: Path, seed: int, mae: float, test: bool) -> Path:
+    about = {name: f"some {name}" for name in COLUMNS if "_" not in name or "peak" in name}
+    about |= {"split_hash": "abc", "data_digest": "def", "best_epoch": 2, "name": "notebook"}
+    about |= {"split": "notebook", "epochs": 30}
+    about |= {"wall_minutes": 1.23456, "cpu_minutes": 2.0, "images_per_s": 3.0, "seed": seed}
+    about["date"] = f"2026-01-0{seed}"
+    scores = {"age_mae": mae, "gender_acc": 0.9}
+    metrics = {"run": about, "val_last": scores, "val": {**scores, "age_mae": mae - 0.5}}
+    if test:
+        metrics["test"] = scores
+    folder.mkdir()
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+def test_a_row_keeps_last_best_and_test_apart(tmp_path: Path):
+    row = row_of(finished_run(tmp_path / "a", 1, 6.0, test=True))
+    assert list(row) == COLUMNS
+    assert (row["val_age_mae"], row["val_best_age_mae"], row["test_age_mae"]) == (6.0, 5.5, 6.0)
+    assert row["wall_minutes"] == 1.2346
+    assert row_of(finished_run(tmp_path / "b", 1, 6.0, test=False))["test_age_mae"] is None
+
+
+def test_rows_are_added_once_and_an_unfinished_run_changes_nothing(tmp_path: Path):
+    table = tmp_path / "runs.csv"
+    runs = [finished_run(tmp_path / str(seed), seed, 6.0 + seed, test=False) for seed in (1, 2)]
+    assert record(runs[:1], table) == 1
+    assert record([*runs, runs[1]], table) == 1
+    assert pd.read_csv(table)["seed"].tolist() == [1, 2]
+    before = table.read_text()
+    with pytest.raises(InputError, match="not a finished run"):
+        record([tmp_path / "nowhere"], table)
+    assert table.read_text() == before
+    text = reproduction_table(table)
+    assert "**7.50** ± 0.71" in text
+    assert "seed 2, last epoch | 8.00 | 90.00%" in text
+
+
+def test_a_single_seed_is_called_one(tmp_path: Path):
+    record([finished_run(tmp_path / "1", 1, 6.0, test=False)], tmp_path / "runs.csv")
+    assert "a single seed" in reproduction_table(tmp_path / "runs.csv")
+
+
+def test_a_document_without_a_place_is_told(tmp_path: Path):
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- t:start -->\nold\n<!-- t:end -->\nb\n")
+    put_table(page, "t", "new")
+    assert page.read_text() == "a\n<!-- t:start -->\nnew\n<!-- t:end -->\nb\n"
+    with pytest.raises(InputError, match="no place for a table"):
+        put_table(page, "other", "new")
+
+
+def test_the_readmes_table_is_what_the_csv_says():
+    assert reproduction_table(RUNS) in (ROOT / "README.md").read_text()
+
+
+def test_the_published_runs_match_or_beat_the_notebook():
+    runs = pd.read_csv(RUNS)
+    runs = runs[runs["experiment"] == "notebook"]
+    assert set(COLUMNS) == set(runs.columns)
+    assert not runs["commit"].str.endswith("+").any(), "published from a clean checkout"
+    assert (runs["epochs"] == 30).all()
+    assert runs["val_age_mae"].mean() <= NOTEBOOK["last"][0]
+    assert runs["val_gender_acc"].mean() >= NOTEBOOK["last"][1]
