@@ -1,6 +1,7 @@
 """Published figures: finished runs gathered in one CSV, and tables made from it."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ COLUMNS = [
     "cpu_minutes", "images_per_s", "peak_rss_mb", "peak_anonymous_mb", "threads", "cpu", "torch",
     "lightning",
 ]  # fmt: skip
+
+# words of a command that only say where a run lay and how often it was cut
+OF_ONE_RUN = ("output_dir=", "ckpt_path=")
 
 # The Kaggle notebook's own log, Keras: its last epoch, and its best epoch of each metric.
 NOTEBOOK = {"last": (6.447, 0.8897), "best": (6.40, 0.894)}
@@ -37,8 +41,10 @@ def row_of(run: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{run} is not a finished run: {path}: {error}") from None
     test = metrics.get("test", {})
+    words = shlex.split(about["command"])
     row = {
         **about,
+        "command": shlex.join(word for word in words if not word.startswith(OF_ONE_RUN)),
         "experiment": about["name"],
         "val_age_mae": last["age_mae"],
         "val_gender_acc": last["gender_acc"],
