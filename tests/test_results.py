@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from agegender.errors import InputError
-from agegender.results import COLUMNS, put_table, record, reproduction_table, row_of
+from agegender.results import COLUMNS, NOTEBOOK, put_table, record, reproduction_table, row_of
 
 from .conftest import ROOT
 
@@ -68,6 +68,18 @@ def test_a_document_without_a_place_is_told(tmp_path: Path):
 
 def test_the_readmes_table_is_what_the_csv_says():
     assert reproduction_table(RUNS) in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.xfail(
+    strict=True, reason="not met yet: a third seed is missing and age in the last epoch is worse"
+)
+def test_three_seeds_match_or_beat_the_notebook():
+    runs = pd.read_csv(RUNS)
+    runs = runs[runs["experiment"] == "notebook"]
+    assert len(runs) >= 3
+    assert (runs["epochs"] == 30).all()
+    assert runs["val_age_mae"].mean() <= NOTEBOOK["last"][0]
+    assert runs["val_gender_acc"].mean() >= NOTEBOOK["last"][1]
 
 
 def test_the_published_rows_are_whole():
