@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from agegender import config
+from agegender import cli, config
 from agegender.evaluate import evaluate
 from agegender.report import result_lines
 
@@ -17,4 +17,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main)
+    cli.run(main)

@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from agegender import config
+from agegender import cli, config
 from agegender.report import result_lines
 from agegender.train import fit
 
@@ -19,4 +19,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main)
+    cli.run(main)

@@ -112,6 +112,7 @@ def test_did_you_mean():
         (["trainer.max_epoch=3"], "did you mean 'max_epochs'?"),
         (["modle=cnn"], "did you mean 'model'?"),
         (["model=cnnn"], "did you mean 'cnn'?"),
+        (["data=as_trained"], "data=as_trained is for scripts/evaluate.py"),
         (["seed=x"], "could not be converted to Integer"),
         (["output_dir=nowhere", "ckpt_path=last"], "there is nothing to continue"),
         (["optimizer.lr=-1"], "Invalid learning rate: -1"),

@@ -29,6 +29,7 @@ ALLOWED = {
     "results": {"errors", "data.files"},
     "provenance": set(),
     "config": {"errors"},
+    "cli": {"config", "errors"},
     "checkpoint": {"config", "data.datamodule", "errors", "models.net"},
     "evaluate": {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
@@ -39,8 +40,8 @@ ALLOWED = {
         "evaluate", "figures", "module", "provenance",
     },
 }  # fmt: skip
-HYDRA = {"config", "train", "evaluate", "checkpoint"}
-LIGHTNING = {"module", "data.datamodule", "callbacks", "train", "evaluate", "config"}
+HYDRA = {"config", "cli", "train", "evaluate", "checkpoint"}
+LIGHTNING = {"module", "data.datamodule", "callbacks", "train", "evaluate", "config", "cli"}
 WITHOUT_TORCH = {"report", "figures", "results", "data.table", "data.splits", "data.cache"}
 
 

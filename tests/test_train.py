@@ -154,6 +154,14 @@ def test_two_runs_with_one_seed_are_identical_and_another_seed_is_not(run: Path,
     assert scores_of(tmp_path / "other") != scores_of(run)
 
 
+def test_the_second_job_of_a_multirun_equals_the_same_job_alone(run: Path, tmp_path: Path):
+    words = ["-m", *SMALL, "seed=2,1", f"hydra.sweep.dir={tmp_path}"]  # the fixture's seed is 1
+    done = run_script("train", *words)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(run, tmp_path / "1")
+    assert scores_of(tmp_path / "0") != scores_of(run)
+
+
 def test_a_run_folder_is_enough_to_repeat_it(run: Path, tmp_path: Path):
     new = tmp_path / "new"
     done = run_script(

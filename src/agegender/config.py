@@ -3,29 +3,24 @@
 import difflib
 import importlib
 import inspect
-import logging
 import os
 import re
-import sys
 import types
 import typing
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from agegender.errors import InputError, TrainingDiverged
+from agegender.errors import InputError
 
 OWN = "agegender."
 ALLOWED = (OWN, "lightning.pytorch.", "torch.optim.")
@@ -42,7 +37,6 @@ MONITORS = {
 }
 # arguments that the code gives when it builds a node
 SUPPLIED = {"model": {"decoder"}, "optimizer": {"params"}}
-CONF = Path(__file__).parents[2] / "conf"
 
 
 @dataclass
@@ -94,65 +88,6 @@ def _run_dir(single: str) -> str:
     return single
 
 
-def run(main: Callable[[], None]) -> None:
-    """Call a Hydra main function; mistakes end in a sentence and exit status 2."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that errors come here, not to Hydra
-    _quieten()
-    try:
-        main()
-    except (InputError, TrainingDiverged) as error:
-        sys.exit(_complain(str(error), 2 if isinstance(error, InputError) else 1))
-    except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(_complain(_with_hint(error), 2))
-
-
-def _quieten() -> None:
-    """Leave out what Lightning says that no user of this project can act upon."""
-    # which accelerators are absent, and an advertisement
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in (
-        ".*isinstance.treespec, LeafSpec.. is deprecated",  # inside Lightning
-        ".*does not have many workers",  # a batch is one index into a memory map
-        ".*is smaller than the logging interval",  # we log epochs
-        ".*Checkpoint directory .* exists and is not empty",  # when a run is continued
-    ):
-        warnings.filterwarnings("ignore", message)
-
-
-def _complain(sentence: str, status: int) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
-    return status
-
-
-def _with_hint(error: Exception) -> str:
-    """Hydra's message, with the nearest name to a mistyped one."""
-    said = str(error)
-    word = re.search(r"(?:Could not override|Could not find|Key) '([^']+)'", said)
-    if word:
-        *above, last = re.split(r"[./]", word[1])
-        hint = did_you_mean(last, known_words() if above else top_words())
-    else:
-        hint = f": {error.__cause__}" if error.__cause__ else ""
-    first, *rest = said.splitlines()
-    return "\n".join([first.rstrip(".") + hint, *rest])
-
-
-def top_words() -> set[str]:
-    """The keys and groups of the primary configs."""
-    return {field.name for schema in (TrainConfig, EvaluateConfig) for field in fields(schema)} | {
-        "experiment"
-    }
-
-
-def known_words() -> set[str]:
-    """Options of groups, and every key that may stand below one."""
-    words = set(inspect.signature(pl.Trainer).parameters)
-    for path in CONF.rglob("*.yaml"):
-        words |= {path.parent.name, path.stem}
-        words |= set(re.findall(r"^ *([a-z_]+):", path.read_text(), re.MULTILINE))
-    return words
-
-
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """A config as plain dicts, lists and values."""
     container = OmegaConf.to_container(cfg, resolve=True)
@@ -185,6 +120,8 @@ def check_config(cfg: DictConfig, allowed: tuple[str, ...] = ALLOWED) -> None:
     Raises:
         InputError: one sentence a mistake, all at once.
     """
+    if "monitor" in cfg and "_target_" not in cfg.data:
+        raise InputError("data=as_trained is for scripts/evaluate.py: choose utkface or synthetic")
     config = plain(cfg)
     mistakes = [*_mistakes(config, "", allowed), *_choice_mistakes(config)]
     if mistakes:

@@ -136,7 +136,7 @@ class FaceModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["agegender"] = self.description
 
-    def check_same_data(self, before: dict[str, Any]) -> None:
+    def check_continues(self, before: dict[str, Any]) -> None:
         """Compare with the description in a checkpoint that is to be continued.
 
         Raises:

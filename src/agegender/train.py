@@ -52,7 +52,7 @@ def fit(cfg: DictConfig) -> dict[str, Any]:
     data.setup("fit")
     module.description = checkpoint.describe(plain(cfg), data)
     if resume:
-        module.check_same_data(checkpoint.load(Path(resume)).description)
+        module.check_continues(checkpoint.load(Path(resume)).description)
     save_inputs(cfg, data, output)
     log_hyperparameters(cfg, loggers, {})
     if resume:

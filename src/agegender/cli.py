@@ -1,0 +1,79 @@
+"""What the scripts share: mistakes end in a sentence, with the nearest name to a mistyped one."""
+
+import inspect
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import lightning.pytorch as pl
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from agegender.config import EvaluateConfig, TrainConfig, did_you_mean
+from agegender.errors import InputError, TrainingDiverged
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call a Hydra main function; mistakes end in a sentence and exit status 2."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that errors come here, not to Hydra
+    _quieten()
+    try:
+        main()
+    except (InputError, TrainingDiverged) as error:
+        sys.exit(_complain(str(error), 2 if isinstance(error, InputError) else 1))
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(_complain(_with_hint(error), 2))
+
+
+def _quieten() -> None:
+    """Leave out what Lightning says that no user of this project can act upon."""
+    # which accelerators are absent, and an advertisement
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*isinstance.treespec, LeafSpec.. is deprecated",  # inside Lightning
+        ".*does not have many workers",  # a batch is one index into a memory map
+        ".*is smaller than the logging interval",  # we log epochs
+        ".*Checkpoint directory .* exists and is not empty",  # when a run is continued
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
+def _complain(sentence: str, status: int) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return status
+
+
+def _with_hint(error: Exception) -> str:
+    """Hydra's message, with the nearest name to a mistyped one."""
+    said = str(error)
+    word = re.search(r"(?:Could not override|Could not find|Key) '([^']+)'", said)
+    if word:
+        *above, last = re.split(r"[./]", word[1])
+        hint = did_you_mean(last, known_words() if above else top_words())
+    else:
+        hint = f": {error.__cause__}" if error.__cause__ else ""
+    first, *rest = said.splitlines()
+    return "\n".join([first.rstrip(".") + hint, *rest])
+
+
+def top_words() -> set[str]:
+    """The keys and groups of the primary configs."""
+    return {field.name for schema in (TrainConfig, EvaluateConfig) for field in fields(schema)} | {
+        "experiment"
+    }
+
+
+def known_words() -> set[str]:
+    """Options of groups, and every key that may stand below one."""
+    words = set(inspect.signature(pl.Trainer).parameters)
+    for path in CONF.rglob("*.yaml"):
+        words |= {path.parent.name, path.stem}
+        words |= set(re.findall(r"^ *([a-z_]+):", path.read_text(), re.MULTILINE))
+    return words
