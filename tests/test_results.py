@@ -71,7 +71,7 @@ def test_the_readmes_table_is_what_the_csv_says():
 
 
 @pytest.mark.xfail(
-    strict=True, reason="not met yet: a third seed is missing and age in the last epoch is worse"
+    strict=True, reason="not met: with three seeds the age MAE of the last epoch is worse"
 )
 def test_three_seeds_match_or_beat_the_notebook():
     runs = pd.read_csv(RUNS)
