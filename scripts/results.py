@@ -9,6 +9,7 @@ from agegender.results import put_table, record, reproduction_table
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs/results/runs.csv"
+KERAS = ROOT / "docs/results/keras_control.csv"
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
     runs = parser.parse_args().runs
     try:
         print(f"{record(runs, TABLE)} rows added to {TABLE}")
-        table = reproduction_table(TABLE)
+        table = reproduction_table(TABLE, KERAS)
         put_table(ROOT / "README.md", "reproduction", table)
     except InputError as error:
         sys.exit(f"error: {error}")

@@ -10,6 +10,7 @@ from agegender.results import COLUMNS, NOTEBOOK, put_table, record, reproduction
 from .conftest import ROOT
 
 RUNS = ROOT / "docs/results/runs.csv"
+KERAS = ROOT / "docs/results/keras_control.csv"
 
 
 def finished_run(folder: Path, seed: int, mae: float, test: bool) -> Path:
@@ -26,6 +27,12 @@ def finished_run(folder: Path, seed: int, mae: float, test: bool) -> Path:
     folder.mkdir()
     (folder / "metrics.json").write_text(json.dumps(metrics))
     return folder
+
+
+def control(path: Path, split_hash: str) -> Path:
+    epochs = {"val_age_mae": [8.0, 6.5, 7.0], "val_gender_acc": [0.8, 0.87, 0.86]}
+    pd.DataFrame(epochs).assign(split_hash=split_hash).to_csv(path, index=False)
+    return path
 
 
 def test_a_row_keeps_last_best_and_test_apart(tmp_path: Path):
@@ -47,14 +54,19 @@ def test_rows_are_added_once_and_an_unfinished_run_changes_nothing(tmp_path: Pat
     with pytest.raises(InputError, match="not a finished run"):
         record([tmp_path / "nowhere"], table)
     assert table.read_text() == before
-    text = reproduction_table(table)
+    text = reproduction_table(table, control(tmp_path / "keras.csv", "abc"))
     assert "**7.50** ± 0.71" in text
     assert "seed 2, last epoch | 8.00 | 90.00%" in text
+    assert "Keras on our split, last epoch, a single seed | 7.00 | 86.00%" in text
+    assert "Keras on our split, best epoch by val MAE, a single seed | 6.50 | 87.00%" in text
+    with pytest.raises(InputError, match="another split"):
+        reproduction_table(table, control(tmp_path / "keras.csv", "xyz"))
 
 
 def test_a_single_seed_is_called_one(tmp_path: Path):
     record([finished_run(tmp_path / "1", 1, 6.0, test=False)], tmp_path / "runs.csv")
-    assert "a single seed" in reproduction_table(tmp_path / "runs.csv")
+    text = reproduction_table(tmp_path / "runs.csv", control(tmp_path / "keras.csv", "abc"))
+    assert "| ours, last epoch, a single seed | 6.00 |" in text
 
 
 def test_a_document_without_a_place_is_told(tmp_path: Path):
@@ -67,11 +79,13 @@ def test_a_document_without_a_place_is_told(tmp_path: Path):
 
 
 def test_the_readmes_table_is_what_the_csv_says():
-    assert reproduction_table(RUNS) in (ROOT / "README.md").read_text()
+    assert reproduction_table(RUNS, KERAS) in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.xfail(
-    strict=True, reason="not met: with three seeds the age MAE of the last epoch is worse"
+    strict=True,
+    reason="not met: the notebook's age MAE of the last epoch is better; so it is than Keras's own"
+    " on this split",
 )
 def test_three_seeds_match_or_beat_the_notebook():
     runs = pd.read_csv(RUNS)
@@ -80,6 +94,17 @@ def test_three_seeds_match_or_beat_the_notebook():
     assert (runs["epochs"] == 30).all()
     assert runs["val_age_mae"].mean() <= NOTEBOOK["last"][0]
     assert runs["val_gender_acc"].mean() >= NOTEBOOK["last"][1]
+
+
+def test_three_seeds_beat_keras_on_the_same_faces():
+    runs, keras = pd.read_csv(RUNS), pd.read_csv(KERAS)
+    runs = runs[runs["experiment"] == "notebook"]
+    assert set(keras["split_hash"]) == set(runs["split_hash"])
+    assert keras["epoch"].tolist() == list(range(1, 31))
+    for column, sign in (("val_age_mae", 1), ("val_gender_acc", -1)):
+        # a last epoch is noisy at a constant learning rate: Keras is given its last ten
+        settled = (sign * keras[column].iloc[-10:]).mean()
+        assert (sign * runs[column]).mean() < settled
 
 
 def test_the_published_rows_are_whole():

@@ -76,8 +76,13 @@ def record(runs: list[Path], table: Path) -> int:
     return sum(new)
 
 
-def reproduction_table(table: Path) -> str:
-    """The seed notebook's figures beside ours, as Markdown."""
+def reproduction_table(table: Path, control: Path) -> str:
+    """The seed notebook's figures, ours, and those of Keras on our split, as Markdown.
+
+    Args:
+        table: `runs.csv`.
+        control: what `scripts/keras_control.py` writes: one seed, a row an epoch.
+    """
     runs = pd.read_csv(table)
     same = (runs["experiment"] == "notebook") & (runs["split"] == "notebook")
     runs = runs[same & (runs["epochs"] == 30)].sort_values("seed")
@@ -93,12 +98,23 @@ def reproduction_table(table: Path) -> str:
             f"| `experiment=notebook`, seed {run['seed']}, last epoch | {run['val_age_mae']:.2f}"
             f" | {run['val_gender_acc']:.2%} |"
         )
+    keras = pd.read_csv(control)
+    if set(keras["split_hash"]) != set(runs["split_hash"]):
+        raise InputError(f"{control} is of another split than the runs in {table}")
+    last, best = keras.iloc[-1], keras.loc[keras["val_age_mae"].idxmin()]
     lines += [
         _spread("ours, last epoch", runs, "val_"),
+        _control("the notebook's network in Keras on our split, last epoch", last),
         "| the notebook, its best epochs | {:.2f} | {:.2%} |".format(*NOTEBOOK["best"]),
         _spread("ours, best checkpoint by val MAE", runs, "val_best_"),
+        _control("Keras on our split, best epoch by val MAE", best),
     ]
     return "\n".join(lines)
+
+
+def _control(name: str, epoch: pd.Series) -> str:
+    mae, accuracy = epoch["val_age_mae"], epoch["val_gender_acc"]
+    return f"| {name}, a single seed | {mae:.2f} | {accuracy:.2%} |"
 
 
 def _spread(name: str, runs: pd.DataFrame, prefix: str) -> str:
