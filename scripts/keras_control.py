@@ -90,7 +90,7 @@ def _arrays(data: FaceData, part: str) -> tuple[Array, dict[str, Array]]:
     """Pictures (N, 128, 128, 1) float32 in 0..1, and the two labels, as the notebook had them."""
     rows = data.rows(part)
     frame = data.frame.iloc[rows]
-    pixels = data.pixels[rows].transpose(0, 2, 3, 1).astype(np.float32) / 255
+    pixels = (data.pixels[rows].transpose(0, 2, 3, 1) / 255).astype(np.float32)
     age = frame["age_years"].to_numpy(np.float32)
     return pixels, {"gender": frame["gender"].to_numpy(np.float32), "age": age}
 

@@ -101,7 +101,7 @@ def reproduction_table(table: Path, control: Path) -> str:
     keras = pd.read_csv(control)
     if set(keras["split_hash"]) != set(runs["split_hash"]):
         raise InputError(f"{control} is of another split than the runs in {table}")
-    last, best = keras.iloc[-1], keras.loc[keras["val_age_mae"].idxmin()]
+    last, best = keras.iloc[-1], keras.iloc[keras["val_age_mae"].argmin()]
     lines += [
         _spread("ours, last epoch", runs, "val_"),
         _control("the notebook's network in Keras on our split, last epoch", last),
