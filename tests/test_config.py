@@ -60,7 +60,8 @@ def test_all_mistakes_are_told_at_once():
         check_config(cfg)
     lines = [line.strip() for line in str(caught.value).splitlines()]
     starts = [
-        "data.split='holdut': must be Literal['holdout', 'notebook', 'coral']",
+        "data.split='holdut': must be Literal['holdout', 'kfold', 'random', 'notebook',"
+        " 'coral', 'file']",
         "data.channels=2: must be Literal[1, 3]",
         "augment.flip='yes please': must be float",
         "model.hidden=None: must be int",

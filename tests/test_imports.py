@@ -13,10 +13,12 @@ ALLOWED = {
     "data.table": {"data.files", "errors"},
     "data.source": {"data.files", "data.table", "errors"},
     "data.splits": {"errors"},
+    "data.copies": set(),
+    "data.audit": {"data.cache", "data.copies", "data.files", "data.table"},
     "data.cache": {"data.files", "data.table", "errors"},
     "data.datamodule": {
-        "data.synthetic", "data.source", "data.table", "data.splits", "data.cache",
-        "errors", "types",
+        "data.synthetic", "data.source", "data.table", "data.audit", "data.splits",
+        "data.cache", "errors", "types",
     },
     "augment": set(),
     "models": {"models.heads", "types"},  # any file below models/

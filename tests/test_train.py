@@ -89,7 +89,7 @@ def test_metrics_say_what_was_measured_on_what(run: Path):
         assert metrics["baseline"][part]["n"] == len(rows)
     about = metrics["run"]
     assert about["epochs"] == 2
-    assert about["val_trained_on"] == about["test_trained_on"] == 0
+    assert about["val_copies_in_train"] == about["test_copies_in_train"] == 0
     for name in ("commit", "data_digest", "split_hash", "cpu", "torch", "lightning", "command"):
         assert about[name], name
     for name in ("wall_minutes", "cpu_minutes", "images_per_s", "peak_rss_mb"):
@@ -118,7 +118,8 @@ def test_predictions_and_split_name_every_face_once(run: Path):
     assert set(split["part"]) == PARTS
     predictions = pd.read_csv(run / "predictions.csv")
     assert predictions.columns.tolist() == [
-        "file", "part", "group_id", "age_years", "age_pred", "gender", "p_female", "race",
+        "file", "part", "group_id", "copy_in_train", "age_years", "age_pred", "gender", "p_female",
+        "race",
     ]  # fmt: skip
     scored = split[split["part"] != "train"]
     merged = predictions.merge(scored, on=["file", "part", "group_id"], how="outer", indicator=True)
@@ -284,7 +285,7 @@ def test_training_batches_are_shuffled_anew_each_epoch_and_hold_each_face_once(c
         (dict(root="a", archive="b"), "exclude each other"),
         (dict(image_size=8), "not within 16 to 512"),
         (dict(batch_size=0), "not at least 1"),
-        (dict(split="best"), "not one of holdout, notebook, coral"),
+        (dict(split="best"), "not one of holdout, kfold, random, notebook, coral, file"),
         (dict(channels=2), "neither 1 .grey. nor 3"),
     ],
 )

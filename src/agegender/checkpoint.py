@@ -30,7 +30,9 @@ class Loaded(NamedTuple):
 def describe(config: dict[str, Any], data: FaceData) -> dict[str, Any]:
     """What a checkpoint needs to be used without any config: plain values and one tensor."""
     kept = {name: config[name] for name in ("name", "seed", "data", "model", "loss")}
-    train = data.frame.loc[data.frame["part"] == "train", "sha256"]
+    frame = data.frame  # a photograph is known by all its copies, used or not
+    groups = frame.loc[frame["part"] == "train", "group_id"]
+    train = frame.loc[frame["group_id"].isin(groups), "sha256"]
     return {
         "version": agegender.__version__,
         "config": kept,

@@ -18,7 +18,10 @@ from agegender.errors import InputError
 from agegender.module import PARTS, FaceModule
 from agegender.provenance import provenance
 
-COLUMNS = ["file", "part", "group_id", "age_years", "age_pred", "gender", "p_female", "race"]
+COLUMNS = [
+    "file", "part", "group_id", "copy_in_train", "age_years", "age_pred", "gender", "p_female",
+    "race",
+]  # fmt: skip
 
 
 def evaluate(cfg: DictConfig) -> dict[str, Any]:
@@ -41,21 +44,20 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     seen = trained_on(data, cfg.part, loaded.description)
     if seen and not cfg.allow_training_images:
         raise InputError(
-            f"{seen} of the {len(data.rows(cfg.part))} faces in the {cfg.part} part are copies of"
-            f" images this checkpoint was trained on, so the figures would flatter it. Name another"
-            f" split or part, or say allow_training_images=true"
+            f"{seen} of the {len(data.rows(cfg.part))} faces in the {cfg.part} part are, or are"
+            f" copies of, images this checkpoint was trained on, so the figures would flatter it."
+            f" Name another split or part, or say allow_training_images=true"
         )
     module = FaceModule(loaded.net, loaded.loss)
     precision = cfg.precision or loaded.description["precision"]
-    predictions = predict_parts(module, data, [cfg.part], precision)
+    parts = [cfg.part, "test_keep"] if cfg.part == "test" else [cfg.part]
+    predictions = predict_parts(module, data, parts, precision)
     metrics = score(data.frame, predictions)
     metrics["run"] = {
         **provenance(),
         "checkpoint": str(cfg.checkpoint),
-        "split": data.split,
-        "split_hash": data.split_hash,
+        **split_facts(data),
         "trained_split_hash": loaded.description["split_hash"],
-        "data_digest": data.faces.digest,
         "trained_on": seen,
         "precision": precision,
     }
@@ -85,7 +87,7 @@ def _data_of(cfg: DictConfig, description: dict[str, Any]) -> FaceData:
 
 
 def trained_on(data: FaceData, part: str, description: dict[str, Any]) -> int:
-    """How many files of a part are, byte for byte, among a checkpoint's training files."""
+    """How many files of a part are among a checkpoint's training files or their copies."""
     digests = data.frame.iloc[data.rows(part)]["sha256"].tolist()
     mine = checkpoint.short_digests(digests)
     return int(np.isin(mine.numpy(), description["train_digests"].numpy()).sum())
@@ -97,8 +99,9 @@ def predict_parts(
     """Run over whole parts, each face once.
 
     Returns:
-        One row a face: file, part, group_id, age_years and age_pred (years), gender (0 male,
-        1 female), p_female (0 to 1), race (or missing). A part without faces gives no rows.
+        One row a face: file, part, group_id, copy_in_train (whether the train part holds a copy
+        of it), age_years and age_pred (years), gender (0 male, 1 female), p_female (0 to 1),
+        race (or missing). A part without faces gives no rows.
     """
     trainer = pl.Trainer(
         devices=1,
@@ -109,13 +112,21 @@ def predict_parts(
         callbacks=[Progress()],
     )
     tables = []
+    learned = set(data.frame.loc[data.frame["part"] == "train", "group_id"])
     for part in parts:
-        if len(data.rows(part)) == 0:
+        rows = data.scored(part)
+        if rows.empty:
             continue
         trainer.test(module, data.part_dataloader(part), verbose=False)
         found = module.predictions["test"]
-        rows = data.frame.iloc[found.row.numpy()]
-        tables.append(rows.assign(age_pred=_plain(found.age_pred), p_female=_plain(found.p_female)))
+        assert (found.row.numpy() == rows.index).all()
+        tables.append(
+            rows.assign(
+                copy_in_train=rows["group_id"].isin(learned),
+                age_pred=_plain(found.age_pred),
+                p_female=_plain(found.p_female),
+            )
+        )
     return pd.concat(tables)[COLUMNS]
 
 
@@ -124,10 +135,29 @@ def _plain(values: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def score(frame: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
-    """Metrics and trivial baselines of each part in a predictions table."""
+    """Metrics and trivial baselines of each part in a predictions table.
+
+    Where faces of the test part have copies in the train part, `test_clean` is the test part
+    without them.
+    """
     train = frame[frame["part"] == "train"]
     parts = {str(part): rows for part, rows in predictions.groupby("part")}
+    if "test" in parts and (clean := ~parts["test"]["copy_in_train"]).any() and not clean.all():
+        parts["test_clean"] = parts["test"][clean]
     return {
         **{part: report.part_metrics(rows) for part, rows in parts.items()},
         "baseline": {part: report.baseline(train, rows) for part, rows in parts.items()},
+    }
+
+
+def split_facts(data: FaceData) -> dict[str, Any]:
+    """What tells one split of one data set from another."""
+    return {
+        "split": data.split,
+        "fold": data.fold if data.split == "kfold" else None,
+        "duplicates": data.duplicates,
+        "split_hash": data.split_hash,
+        "data_digest": data.faces.digest,
+        "val_copies_in_train": data.crossings["val"],
+        "test_copies_in_train": data.crossings["test"],
     }

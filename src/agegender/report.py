@@ -56,7 +56,11 @@ def result_lines(metrics: dict[str, Any]) -> str:
     """A small table for the terminal from a `metrics.json` value."""
     lines = [f"{'part':<22}{'faces':>7}{'age MAE':>10}{'CS@5':>8}{'gender acc':>12}"]
     rows = [(part, metrics[part]) for part in metrics["baseline"]]
-    rows += [(f"{part}, trivial guess", row) for part, row in metrics["baseline"].items()]
+    rows += [
+        (f"{part}, trivial guess", row)
+        for part, row in metrics["baseline"].items()
+        if "_" not in part
+    ]
     for name, row in rows:
         lines.append(
             f"{name:<22}{row['n']:>7}{row['age_mae']:>8.2f} y{row['age_cs5']:>8.1%}"

@@ -11,11 +11,12 @@ from agegender.data.files import whole_file
 from agegender.errors import InputError
 
 COLUMNS = [
-    "date", "commit", "command", "experiment", "model", "loss", "split", "split_hash",
-    "data_digest", "seed", "epochs", "best_epoch", "precision", "val_age_mae", "val_gender_acc",
-    "val_best_age_mae", "val_best_gender_acc", "test_age_mae", "test_gender_acc", "wall_minutes",
-    "cpu_minutes", "images_per_s", "peak_rss_mb", "peak_anonymous_mb", "threads", "cpu", "torch",
-    "lightning",
+    "date", "commit", "command", "experiment", "model", "loss", "split", "fold", "duplicates",
+    "split_hash", "data_digest", "seed", "epochs", "best_epoch", "precision", "val_age_mae",
+    "val_gender_acc", "val_best_age_mae", "val_best_gender_acc", "test_age_mae",
+    "test_gender_acc", "test_keep_age_mae", "test_keep_gender_acc", "test_clean_age_mae",
+    "test_clean_gender_acc", "wall_minutes", "cpu_minutes", "images_per_s", "peak_rss_mb",
+    "peak_anonymous_mb", "threads", "cpu", "torch", "lightning",
 ]  # fmt: skip
 
 # words of a command that only say where a run lay and how often it was cut
@@ -29,7 +30,7 @@ def row_of(run: Path) -> dict[str, Any]:
     """One row from a finished run's `metrics.json`.
 
     `val_*` are those of the last epoch, `val_best_*` and `test_*` those of the best checkpoint;
-    test columns are empty where the split has no test part.
+    test columns are empty where the split has no such part.
 
     Raises:
         InputError: if the run is not finished.
@@ -40,7 +41,11 @@ def row_of(run: Path) -> dict[str, Any]:
         about, last, best = metrics["run"], metrics["val_last"], metrics["val"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{run} is not a finished run: {path}: {error}") from None
-    test = metrics.get("test", {})
+    tests = {
+        f"{part}_{name}": metrics.get(part, {}).get(name)
+        for part in ("test", "test_keep", "test_clean")
+        for name in ("age_mae", "gender_acc")
+    }
     words = shlex.split(about["command"])
     row = {
         **about,
@@ -50,11 +55,10 @@ def row_of(run: Path) -> dict[str, Any]:
         "val_gender_acc": last["gender_acc"],
         "val_best_age_mae": best["age_mae"],
         "val_best_gender_acc": best["gender_acc"],
-        "test_age_mae": test.get("age_mae"),
-        "test_gender_acc": test.get("gender_acc"),
+        **tests,
     }
     rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
-    return {name: rounded[name] for name in COLUMNS}
+    return {name: rounded.get(name) for name in COLUMNS}
 
 
 def record(runs: list[Path], table: Path) -> int:
@@ -72,7 +76,7 @@ def record(runs: list[Path], table: Path) -> int:
     known = set(zip(before["date"], before["command"], strict=True))
     new = [(r["date"], r["command"]) not in known for _, r in rows.iterrows()]
     with whole_file(table) as temporary:
-        pd.concat([before, rows[new]]).to_csv(temporary, index=False)
+        pd.concat([before, rows[new]])[COLUMNS].to_csv(temporary, index=False)
     return sum(new)
 
 

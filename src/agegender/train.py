@@ -18,7 +18,7 @@ from agegender.config import build, check_config, plain
 from agegender.data.datamodule import FaceData
 from agegender.data.files import whole_file, write_json
 from agegender.errors import InputError
-from agegender.evaluate import predict_parts, score, trained_on
+from agegender.evaluate import predict_parts, score, split_facts
 from agegender.module import FaceModule
 from agegender.provenance import provenance
 
@@ -107,13 +107,15 @@ def resume_path(ckpt_path: str | None, output: Path) -> str | None:
 
 
 def save_inputs(cfg: DictConfig, data: FaceData, output: Path) -> None:
-    """`config.yaml` (enough to repeat the run), `split.csv` and `rejects.csv`."""
+    """`config.yaml` (enough to repeat the run), `split.csv`, `copies.csv`, `rejects.csv`."""
     config = {**_portable(cfg), "hydra": {"run": {"dir": "${output_dir}"}, "output_subdir": None}}
     with whole_file(output / "config.yaml") as temporary:
         temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
     frame = data.frame[data.frame["part"] != ""]
     with whole_file(output / "split.csv") as temporary:
         frame[["file", "part", "group_id"]].to_csv(temporary, index=False)
+    with whole_file(output / "copies.csv") as temporary:
+        data.groups.to_csv(temporary, index=False)
     with whole_file(output / "rejects.csv") as temporary:
         data.faces.rejects.to_csv(temporary, index=False)
 
@@ -139,7 +141,9 @@ def finish(
     """Score the best checkpoint on val and test; write tables, figures and metrics."""
     output = Path(cfg.output_dir)
     module.net = checkpoint.load(Path(best.best_model_path)).net
-    predictions = predict_parts(module, data, ["val", "test"], str(cfg.trainer.precision))
+    predictions = predict_parts(
+        module, data, ["val", "test", "test_keep"], str(cfg.trainer.precision)
+    )
     with whole_file(output / "predictions.csv") as temporary:
         predictions.to_csv(temporary, index=False)
     last = history.rows[-1]
@@ -166,11 +170,7 @@ def describe_run(
         "model": cfg.model.backbone._target_.rpartition(".")[2].lower(),
         "loss": cfg.loss._target_.rpartition(".")[2].lower(),
         "parameters": sum(p.numel() for p in module.net.parameters()),
-        "split": data.split,
-        "split_hash": data.split_hash,
-        "data_digest": data.faces.digest,
-        "val_trained_on": trained_on(data, "val", module.description),
-        "test_trained_on": trained_on(data, "test", module.description),
+        **split_facts(data),
         "seed": cfg.seed,
         "precision": str(cfg.trainer.precision),
         "epochs": len(history.rows),

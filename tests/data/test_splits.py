@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agegender.data.splits import coral, holdout, notebook, split_hash
+from agegender.data.audit import group_faces
+from agegender.data.splits import BY_GROUP, Split, assign_parts, crossings, split_hash
 from agegender.data.table import Faces
 from agegender.errors import InputError
 
@@ -14,24 +15,58 @@ CORAL_CSV = Path(__file__).parents[3] / "shared/splits/coral_utk.csv"
 def table(n: int) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     digests = [rng.bytes(32).hex() for _ in range(n)]
-    return pd.DataFrame({"file": [f"{i}.jpg" for i in range(n)], "sha256": digests})
+    frame = pd.DataFrame({"file": [f"{i}.jpg" for i in range(n)], "sha256": digests})
+    return frame.assign(slice=rng.permutation(n) % 10)
 
 
 def shares(parts) -> dict[str, float]:
     return pd.Series(parts).value_counts(normalize=True).round(2).to_dict()
 
 
-def test_holdout_is_80_10_10_and_hangs_on_the_bytes_alone():
-    frame = table(20_000)
-    parts = holdout(frame, None)
+def test_holdout_is_80_10_10_by_slice():
+    frame = table(1000)
+    parts = assign_parts(frame, "holdout")
     assert shares(parts) == {"train": 0.8, "val": 0.1, "test": 0.1}
-    renamed = frame.assign(file="other" + frame["file"]).iloc[::-1]
-    assert (holdout(renamed, None)[::-1] == parts).all()
+    assert set(frame["slice"][parts == "val"]) == {8}
+    assert set(frame["slice"][parts == "test"]) == {9}
 
 
-def test_notebook_is_80_20_without_a_test_part():
-    parts = notebook(table(1000), None)
-    assert pd.Series(parts).value_counts().to_dict() == {"train": 800, "val": 200}
+def test_folds_test_every_face_once_and_part_no_slice():
+    frame = table(1000)
+    folds = [assign_parts(frame, "kfold", fold=k) for k in range(5)]
+    assert (sum((parts == "test").astype(int) for parts in folds) == 1).all()
+    assert (sum((parts == "val").astype(int) for parts in folds) <= 1).all()
+    for parts in folds:
+        assert shares(parts) == {"train": 0.7, "test": 0.2, "val": 0.1}
+        assert (pd.Series(parts).groupby(frame["slice"]).nunique() == 1).all()
+
+
+def test_random_and_notebook_hang_on_the_names_alone():
+    frame = table(1000)
+    assert pd.Series(assign_parts(frame, "notebook")).value_counts().to_dict() == {
+        "train": 800,
+        "val": 200,
+    }
+    parts = assign_parts(frame, "random")
+    assert pd.Series(parts).value_counts().to_dict() == {"train": 800, "val": 100, "test": 100}
+    other = frame.assign(sha256="0", slice=0).iloc[::-1]
+    assert (assign_parts(other, "random")[::-1] == parts).all()
+
+
+def test_crossings_count_faces_whose_group_is_in_train():
+    frame = pd.DataFrame(
+        {
+            "group_id": list("aabbbcd"),
+            "part": ["train", "test", "train", "val", "val", "test", "train"],
+        }
+    )
+    assert crossings(frame) == {"val": 2, "test": 1}
+
+
+def test_a_users_own_split_is_taken_as_it_is(tmp_path: Path):
+    path = tmp_path / "split.csv"
+    path.write_text("file,part\n0.jpg,train\n3.jpg,test\n1.jpg,val\n")
+    assert assign_parts(table(5), "file", path).tolist() == ["train", "val", "", "test", ""]
 
 
 def test_split_hash_names_who_is_where_whatever_the_order():
@@ -46,9 +81,12 @@ def test_split_hash_names_who_is_where_whatever_the_order():
     ("text", "said"),
     [
         ("name,part\n0.jpg,train\n", "lacks the column file"),
-        ("file,part\n0.jpg,train\n0.jpg,test\n", "names '0.jpg' more than once"),
+        ("file,part\n0.jpg,train\n0.jpg,test\n", r"'0.jpg' more than once \(in test and train\)"),
         ("file,part\n0.jpg,dev\n", "has the part 'dev'"),
-        ("file,part\nx.jpg,test\n", "none of the files"),
+        (
+            "file,part\nx.jpg,test\n0.jpg,train\n",
+            "names 1 files that are not in the data, the first 'x.jpg'",
+        ),
         ("", "cannot read"),
     ],
 )
@@ -56,29 +94,49 @@ def test_a_bad_split_file_is_a_sentence(text: str, said: str, tmp_path: Path):
     path = tmp_path / "split.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=said):
-        coral(table(5), path)
+        assign_parts(table(5), "file", path)
     with pytest.raises(InputError, match=r"data\.split_file=FILE"):
-        coral(table(5), None)
+        assign_parts(table(5), "coral")
 
 
-def test_exact_copies_in_real_utkface_never_cross(utkface: Faces):
-    frame = utkface.frame.assign(part=holdout(utkface.frame, None))
-    parts = frame.groupby("sha256")["part"].agg(["size", "nunique"])
-    assert (parts["size"] > 1).sum() == 375, "the release's groups of exact copies"
-    assert (parts["nunique"] == 1).all()
+@pytest.fixture(scope="module")
+def grouped(utkface: Faces, cache_dir: Path) -> pd.DataFrame:
+    return group_faces(utkface, cache_dir).frame
+
+
+@pytest.mark.parametrize("split", BY_GROUP)
+@pytest.mark.parametrize("fold", range(5))
+def test_no_copy_in_real_utkface_crosses_parts(split: Split, fold: int, grouped: pd.DataFrame):
+    frame = grouped.assign(part=assign_parts(grouped, split, fold=fold))
+    assert (frame.groupby("sha256")["part"].nunique() == 1).all()
+    assert (frame.groupby("group_id")["part"].nunique() == 1).all()
+    assert crossings(frame) == {"val": 0, "test": 0}
+
+
+def test_holdout_of_real_utkface_is_balanced_and_the_published_one(grouped: pd.DataFrame):
+    frame = grouped.assign(part=assign_parts(grouped, "holdout"))
+    by_part = frame.groupby("part")
     assert shares(frame["part"]) == {"train": 0.8, "val": 0.1, "test": 0.1}
-    assert split_hash(frame["file"], frame["part"].to_numpy()) == "c68bc831db41"
+    assert np.ptp(by_part["age_years"].mean()) < 0.2
+    assert np.ptp(by_part["gender"].mean()) < 0.01
+    assert split_hash(frame["file"], frame["part"].to_numpy()) == "7ebd1dd16c94"
+
+
+def test_other_splits_of_real_utkface_say_what_crosses(grouped: pd.DataFrame):
+    for split in ("random", "notebook"):
+        found = crossings(grouped.assign(part=assign_parts(grouped, split)))
+        assert found["val"] > 100, split
 
 
 def test_notebook_split_of_real_utkface_is_the_published_one(utkface: Faces):
-    parts = notebook(utkface.frame, None)
+    parts = assign_parts(utkface.frame, "notebook")
     assert split_hash(utkface.frame["file"], parts) == "0d0f88eaa573"
     assert pd.Series(parts).value_counts().to_dict() == {"train": 18_966, "val": 4_742}
 
 
 @pytest.mark.skipif(not CORAL_CSV.is_file(), reason="the CORAL split file is not here")
 def test_coral_split_of_real_utkface(utkface: Faces):
-    parts = pd.Series(coral(utkface.frame, CORAL_CSV))
+    parts = pd.Series(assign_parts(utkface.frame, "coral", CORAL_CSV))
     counts = parts.value_counts().to_dict()
     assert counts["test"] == 3_287
     assert counts["train"] + counts["val"] == 13_147

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import lightning.pytorch as pl
 import numpy as np
@@ -14,15 +14,17 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from agegender.data import synthetic
+from agegender.data.audit import group_faces, group_table, said_of, unfit
 from agegender.data.cache import Pixels, open_pixels
 from agegender.data.source import find_utkface
-from agegender.data.splits import SPLITS, Split, split_hash
-from agegender.data.table import Faces, read_table, release_digests
+from agegender.data.splits import BY_GROUP, FOLDS, Split, assign_parts, crossings, split_hash
+from agegender.data.table import Faces, read_table, release_table
 from agegender.errors import InputError
 from agegender.types import Batch
 
 log = logging.getLogger(__name__)
 Rows = npt.NDArray[np.int64]
+Duplicates = Literal["one", "keep", "drop_conflicts"]
 
 
 def default_cache_dir() -> Path:
@@ -42,8 +44,15 @@ class FaceData(pl.LightningDataModule):
         drawn_seed: seed of the drawing.
         cache_dir: where downloads, tables and decoded pixels are kept; default
             `$AGEGENDER_DATA`, else `~/.cache/agegender`.
-        split: `holdout`, `notebook` or `coral`; see `agegender.data.splits`.
-        split_file: the CSV that `coral` reads.
+        split: `holdout`, `kfold`, `random`, `notebook`, `coral` or `file`; see
+            `agegender.data.splits.assign_parts`.
+        split_file: the CSV that `coral` and `file` read.
+        fold: 0 to 4: which fold `kfold` tests.
+        duplicates: what becomes of photographs that appear more than once. `one`: one face
+            each, with the median age; contradicting ones (in gender, or in age by more than 5
+            years) are left out. `drop_conflicts`: only these are left out. `keep`: all stay as
+            they are. Default: `one` for `holdout` and `kfold`, `keep` for the others, whose
+            figures are to be compared with published ones.
         image_size: side of the network's input, pixels.
         channels: 1 (grey) or 3 (RGB).
         batch_size: faces a training step.
@@ -62,6 +71,8 @@ class FaceData(pl.LightningDataModule):
         cache_dir: str | None = None,
         split: Split = "holdout",
         split_file: str | None = None,
+        fold: int = 0,
+        duplicates: Duplicates | None = None,
         image_size: int = 128,
         channels: Literal[1, 3] = 1,
         batch_size: int = 32,
@@ -70,8 +81,15 @@ class FaceData(pl.LightningDataModule):
         super().__init__()
         if sum(map(bool, (root, archive, drawn))) > 1:
             raise ValueError("data.root, data.archive and data.drawn exclude each other: give one")
-        if split not in SPLITS:
-            raise ValueError(f"data.split={split!r} is not one of {', '.join(SPLITS)}")
+        if split not in get_args(Split):
+            raise ValueError(f"data.split={split!r} is not one of {', '.join(get_args(Split))}")
+        if not 0 <= fold < FOLDS:
+            raise ValueError(f"data.fold={fold} is not within 0 to {FOLDS - 1}")
+        if fold and split != "kfold":
+            raise ValueError(f"data.fold={fold} is for data.split=kfold, not {split}")
+        if duplicates not in (None, *get_args(Duplicates)):
+            allowed = ", ".join(get_args(Duplicates))
+            raise ValueError(f"data.duplicates={duplicates!r} is not one of {allowed}")
         if channels not in (1, 3):
             raise ValueError(f"data.channels={channels} is neither 1 (grey) nor 3 (RGB)")
         if not 16 <= image_size <= 512:
@@ -84,32 +102,31 @@ class FaceData(pl.LightningDataModule):
         self.drawn, self.drawn_seed = drawn, drawn_seed
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
         self.split, self.split_file = split, Path(split_file) if split_file else None
+        self.fold = fold
+        self.duplicates = duplicates or ("one" if split in BY_GROUP else "keep")
         self.image_size, self.channels = image_size, channels
         self.batch_size, self.seed = batch_size, seed
         self._faces: Faces | None = None
 
     def setup(self, stage: str) -> None:
-        """Find, check, split and decode; only the first call does anything."""
+        """Find, check, group, split and decode; only the first call does anything."""
         if self._faces is not None:
             return
         folder = self._find()
         faces = read_table(folder, self.cache_dir)
         self._tell(faces)
-        parts = SPLITS[self.split](faces.frame, self.split_file)
-        self.frame = faces.frame.assign(part=parts)
-        self.split_hash = split_hash(faces.frame["file"], parts)
+        # drawn portraits are alike without being copies
+        faces = group_faces(faces, self.cache_dir, near=not self.drawn)
+        parts = assign_parts(faces.frame, self.split, self.split_file, self.fold)
+        groups = group_table(faces.frame)
+        self.groups = groups.assign(left_out=unfit(groups) & (self.duplicates != "keep"))
+        self.frame = apply_policy(faces.frame.assign(part=parts), self.groups, self.duplicates)
+        self.kept_test = np.flatnonzero(parts == "test")
+        self.split_hash = split_hash(self.frame["file"], self.frame["part"].to_numpy(dtype=str))
+        self.crossings = crossings(self.frame)
         self.pixels = open_pixels(faces, self.cache_dir, self.channels, self.image_size)
         self._faces = faces
-        counts = {part: len(self.rows(part)) for part in ("train", "val", "test")}
-        log.info(
-            "split %s (%s): %s",
-            self.split,
-            self.split_hash,
-            ", ".join(f"{n} {part}" for part, n in counts.items()),
-        )
-        for part in ("train", "val"):
-            if not counts[part]:
-                raise InputError(f"data.split={self.split} leaves no face in the {part} part")
+        self._tell_parts()
 
     @property
     def faces(self) -> Faces:
@@ -120,6 +137,18 @@ class FaceData(pl.LightningDataModule):
     def rows(self, part: str) -> Rows:
         """Rows of `frame` in a part."""
         return np.flatnonzero(self.frame["part"] == part)
+
+    def scored(self, part: str) -> pd.DataFrame:
+        """The faces that a part is scored on, with the labels they are scored against.
+
+        Besides train, val and test there is `test_keep`: all faces of the test part's
+        photographs, as annotated, whatever `duplicates` says; empty if that changes nothing.
+        Its rows keep their place in `frame`.
+        """
+        if part != "test_keep":
+            return self.frame.iloc[self.rows(part)]
+        same = np.array_equal(self.kept_test, self.rows("test"))
+        return self.faces.frame.iloc[[] if same else self.kept_test].assign(part=part)
 
     def train_dataloader(self) -> "DataLoader[Batch]":
         rows = self.rows("train")
@@ -133,7 +162,7 @@ class FaceData(pl.LightningDataModule):
 
     def part_dataloader(self, part: str) -> "DataLoader[Batch]":
         """The faces of a part in table order, without augmentation."""
-        rows = self.rows(part)
+        rows = np.array(self.scored(part).index, dtype=np.int64)
         return self._loader(rows, InOrderBatches(len(rows), self.batch_size))
 
     def _loader(self, rows: Rows, batches: "Sampler[Rows]") -> "DataLoader[Batch]":
@@ -151,11 +180,47 @@ class FaceData(pl.LightningDataModule):
         log.info(
             "%d faces in %s, %d files rejected", len(faces.frame), faces.folder, len(faces.rejects)
         )
-        whole = len(release_digests())
+        whole = release_table().attrs["files"]
         if not self.drawn and (faces.release, len(faces.frame)) != (whole, whole):
             log.warning(
                 "this is not the public UTKFace release: %d of %d files match", faces.release, whole
             )
+
+    def _tell_parts(self) -> None:
+        parts = ("train", "val", "test")
+        counts = {part: len(self.rows(part)) for part in parts}
+        log.info("%s", said_of(self.groups))
+        log.info(
+            "duplicates=%s leaves %d of %d faces in the split",
+            *(self.duplicates, sum(counts.values()), len(self.frame)),
+        )
+        log.info(
+            "split %s (%s): %s",
+            *(self.split, self.split_hash),
+            ", ".join(f"{n} {part}" for part, n in counts.items()),
+        )
+        if any(self.crossings.values()):
+            log.warning(
+                "copies cross parts: %d faces of val and %d of test have a copy in train",
+                *(self.crossings["val"], self.crossings["test"]),
+            )
+        for part in ("train", "val"):
+            if not counts[part]:
+                raise InputError(f"data.split={self.split} leaves no face in the {part} part")
+
+
+def apply_policy(frame: pd.DataFrame, groups: pd.DataFrame, duplicates: Duplicates) -> pd.DataFrame:
+    """Empty the part of faces that the policy leaves out, and settle ages; see `FaceData`."""
+    if duplicates == "keep":
+        return frame
+    frame = frame.copy()
+    frame.loc[frame["group_id"].isin(groups.loc[groups["left_out"], "group_id"]), "part"] = ""
+    if duplicates == "one":
+        order = frame.sort_values(["sha256", "file"]).index
+        first = ~frame.loc[order, "group_id"].duplicated()
+        frame.loc[first.index[~first], "part"] = ""
+        frame["age_years"] = frame.groupby("group_id")["age_years"].transform("median")
+    return frame
 
 
 class FaceBatches(Dataset[Batch]):

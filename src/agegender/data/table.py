@@ -8,8 +8,9 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ class Faces:
         folder: where the files are.
         frame: one row a face in file-name order: file, age_years (float32), gender (0 male,
             1 female), race (0 to 4 or missing), sha256 (of the file's bytes), group_id
-            (same for exact copies).
+            (same for exact copies; `agegender.data.audit` joins near copies).
         rejects: one row a file left out: file, reason.
         digest: SHA-256 over the sorted SHA-256 of the faces' files: the same on any machine.
         release: how many of the faces' files are in the public UTKFace release.
@@ -142,10 +143,21 @@ def read_table(folder: Path, cache_dir: Path) -> Faces:
     return Faces(folder, frame, rejects, manifest["digest"], manifest["release"])
 
 
-def release_digests() -> list[str]:
-    """The first 12 hex digits of each file's SHA-256 in the public UTKFace release, sorted."""
-    text = resources.files("agegender.data").joinpath("utkface_release.txt").read_text()
-    return [line for line in text.splitlines() if not line.startswith("#")]
+@cache
+def release_table() -> pd.DataFrame:
+    """The public UTKFace release: group_id and slice by the first 12 hex digits of SHA-256.
+
+    `attrs` has the number of files and the data digest of the whole release.
+    """
+    text = resources.files("agegender.data").joinpath("utkface_release.csv").read_text()
+    first, _, rest = text.partition("\n")
+    table = pd.read_csv(StringIO(rest), dtype={"sha256": str, "group_id": str, "slice": int})
+    table["group_id"] = table["group_id"].fillna(table["sha256"])
+    files = len(table)
+    table = table.drop_duplicates("sha256").set_index("sha256")
+    table.attrs["files"] = files
+    table.attrs["data_digest"] = first.removeprefix("# data digest ")
+    return table
 
 
 def _list_files(folder: Path) -> list[str]:
@@ -188,7 +200,7 @@ def _write_table(folder: Path, names: list[str], place: Path) -> None:
     frame = pd.DataFrame(faces, columns=columns)
     frame["race"] = frame["race"].astype("Int8")
     frame["group_id"] = frame["sha256"].str[:12]
-    known = set(release_digests())
+    known = release_table().index
     manifest = {
         "digest": hashlib.sha256("\n".join(sorted(frame["sha256"])).encode()).hexdigest(),
         "release": int(frame["sha256"].str[:12].isin(known).sum()),
