@@ -27,7 +27,8 @@ def test_every_option_composes_and_passes_the_check(path):
     if path.stem == "as_trained":
         pytest.skip("for evaluate.yaml, which merges it into a checkpoint's own config")
     group = path.parent.name
-    check_config(composed(f"{group}={path.stem}", "output_dir=out"))
+    given = ["data.csv=own.csv"] if path.stem == "csv" else []
+    check_config(composed(f"{group}={path.stem}", "output_dir=out", *given))
 
 
 @pytest.mark.parametrize("package", [agegender.models, agegender.losses])

@@ -14,10 +14,11 @@ ALLOWED = {
     "data.source": {"data.files", "data.table", "errors"},
     "data.splits": {"errors"},
     "data.copies": set(),
+    "data.own": {"errors"},
     "data.audit": {"data.cache", "data.copies", "data.files", "data.table"},
     "data.cache": {"data.files", "data.table", "errors"},
     "data.datamodule": {
-        "data.synthetic", "data.source", "data.table", "data.audit", "data.splits",
+        "data.synthetic", "data.source", "data.table", "data.own", "data.audit", "data.splits",
         "data.cache", "errors", "types",
     },
     "augment": set(),

@@ -121,7 +121,9 @@ def check_config(cfg: DictConfig, allowed: tuple[str, ...] = ALLOWED) -> None:
         InputError: one sentence a mistake, all at once.
     """
     if "monitor" in cfg and "_target_" not in cfg.data:
-        raise InputError("data=as_trained is for scripts/evaluate.py: choose utkface or synthetic")
+        raise InputError(
+            "data=as_trained is for scripts/evaluate.py: choose utkface, csv or synthetic"
+        )
     config = plain(cfg)
     mistakes = [*_mistakes(config, "", allowed), *_choice_mistakes(config)]
     if mistakes:
@@ -177,6 +179,8 @@ def _node_mistakes(node: Mapping[str, Any], path: str, allowed: tuple[str, ...])
         if key not in parameters:
             if not takes_any:
                 yield f"{path}.{key}: {target} takes no {key!r}{did_you_mean(key, parameters)}"
+        elif value == MISSING:
+            yield f"{path}.{key}: give it a value, {path}.{key}=..."
         elif key in hints and not _fits(value, hints[key]):
             yield f"{path}.{key}={value!r}: must be {_type_name(hints[key])}"
     for key, parameter in parameters.items():

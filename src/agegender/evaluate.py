@@ -73,9 +73,9 @@ def _data_of(cfg: DictConfig, description: dict[str, Any]) -> FaceData:
     given = OmegaConf.to_container(cfg.data, resolve=True)
     assert isinstance(given, dict)
     trained = dict(description["config"]["data"])
-    sources = ("root", "archive", "drawn")
+    sources = ("root", "archive", "csv", "drawn")
     if any(given.get(name) for name in sources):
-        trained.update(root=None, archive=None, drawn=0)
+        trained.update(root=None, archive=None, csv=None, drawn=0)
     merged = {**trained, **{key: value for key, value in given.items() if value is not None}}
     # the network decides how faces are prepared, not the command line
     merged.update({key: trained[key] for key in ("image_size", "channels")})

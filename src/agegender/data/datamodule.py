@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from agegender.data import synthetic
 from agegender.data.audit import group_faces, group_table, said_of, unfit
 from agegender.data.cache import Pixels, open_pixels
+from agegender.data.own import read_labels
 from agegender.data.source import find_utkface
 from agegender.data.splits import BY_GROUP, FOLDS, Split, assign_parts, crossings, split_hash
 from agegender.data.table import Faces, read_table, release_table
@@ -34,13 +35,14 @@ def default_cache_dir() -> Path:
 
 
 class FaceData(pl.LightningDataModule):
-    """UTKFace, or any folder of pictures named like it, or drawn portraits.
+    """UTKFace, any folder of pictures named like it, a user's own faces, or drawn portraits.
 
     Args:
         root: a folder of pictures, or a parent that holds `UTKFace/`.
         archive: the original `UTKFace.tar.gz`, or Kaggle's zip.
-        drawn: draw this many synthetic portraits instead; 0 means real data. With neither
-            root, archive nor drawn, UTKFace is downloaded.
+        csv: a table of a user's own faces; see `agegender.data.own.read_labels`.
+        drawn: draw this many synthetic portraits instead; 0 means real data. With none of
+            root, archive, csv and drawn, UTKFace is downloaded.
         drawn_seed: seed of the drawing.
         cache_dir: where downloads, tables and decoded pixels are kept; default
             `$AGEGENDER_DATA`, else `~/.cache/agegender`.
@@ -66,6 +68,7 @@ class FaceData(pl.LightningDataModule):
         self,
         root: str | None = None,
         archive: str | None = None,
+        csv: str | None = None,
         drawn: int = 0,
         drawn_seed: int = 0,
         cache_dir: str | None = None,
@@ -79,8 +82,10 @@ class FaceData(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if sum(map(bool, (root, archive, drawn))) > 1:
-            raise ValueError("data.root, data.archive and data.drawn exclude each other: give one")
+        if sum(map(bool, (root, archive, csv, drawn))) > 1:
+            raise ValueError(
+                "data.root, data.archive, data.csv and data.drawn exclude each other: give one"
+            )
         if split not in get_args(Split):
             raise ValueError(f"data.split={split!r} is not one of {', '.join(get_args(Split))}")
         if not 0 <= fold < FOLDS:
@@ -99,6 +104,7 @@ class FaceData(pl.LightningDataModule):
         if drawn < 0:
             raise ValueError(f"data.drawn={drawn} is not at least 0")
         self.root, self.archive = root, archive
+        self.csv = Path(csv).expanduser() if csv else None
         self.drawn, self.drawn_seed = drawn, drawn_seed
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
         self.split, self.split_file = split, Path(split_file) if split_file else None
@@ -112,8 +118,7 @@ class FaceData(pl.LightningDataModule):
         """Find, check, group, split and decode; only the first call does anything."""
         if self._faces is not None:
             return
-        folder = self._find()
-        faces = read_table(folder, self.cache_dir)
+        faces = self._read()
         self._tell(faces)
         # drawn portraits are alike without being copies
         faces = group_faces(faces, self.cache_dir, near=not self.drawn)
@@ -171,17 +176,21 @@ class FaceData(pl.LightningDataModule):
         dataset = FaceBatches(self.pixels, self.frame, rows)
         return DataLoader(dataset, batch_size=None, sampler=batches, collate_fn=_as_it_is)
 
-    def _find(self) -> Path:
+    def _read(self) -> Faces:
+        if self.csv:
+            return read_table(self.csv.parent, self.cache_dir, read_labels(self.csv))
         if self.drawn:
-            return synthetic.draw_folder(self.cache_dir, self.drawn, self.drawn_seed)
-        return find_utkface(self.root, self.archive, self.cache_dir)
+            folder = synthetic.draw_folder(self.cache_dir, self.drawn, self.drawn_seed)
+        else:
+            folder = find_utkface(self.root, self.archive, self.cache_dir)
+        return read_table(folder, self.cache_dir)
 
     def _tell(self, faces: Faces) -> None:
         log.info(
             "%d faces in %s, %d files rejected", len(faces.frame), faces.folder, len(faces.rejects)
         )
         whole = release_table().attrs["files"]
-        if not self.drawn and (faces.release, len(faces.frame)) != (whole, whole):
+        if not (self.drawn or self.csv) and (faces.release, len(faces.frame)) != (whole, whole):
             log.warning(
                 "this is not the public UTKFace release: %d of %d files match", faces.release, whole
             )

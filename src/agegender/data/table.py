@@ -109,8 +109,14 @@ def open_image(data: bytes, file: str) -> Image.Image:
     return image
 
 
-def read_table(folder: Path, cache_dir: Path) -> Faces:
-    """List, check and digest every file of a folder.
+def read_table(folder: Path, cache_dir: Path, labels: pd.DataFrame | None = None) -> Faces:
+    """Check and digest the faces of a folder.
+
+    Args:
+        folder: where they are.
+        cache_dir: where the table is kept.
+        labels: the files and what they show, as `agegender.data.own` reads it; without, every
+            file of the folder, labelled by its name.
 
     The result is kept below `cache_dir` and used again as long as no file's name, size or
     time of change differs.
@@ -118,13 +124,13 @@ def read_table(folder: Path, cache_dir: Path) -> Faces:
     Raises:
         InputError: if the folder cannot be listed or holds no usable face.
     """
-    names = _list_files(folder)
-    place = cache_dir / "tables" / _listing_key(folder, names)
+    names = _list_files(folder) if labels is None else labels["file"].tolist()
+    place = cache_dir / "tables" / _listing_key(folder, names, labels)
     if not (place / "manifest.json").is_file():
         shutil.rmtree(place, ignore_errors=True)
-        _write_table(folder, names, place)
+        _write_table(folder, names, labels, place)
     manifest = json.loads((place / "manifest.json").read_text())
-    types = {"age_years": "float32", "gender": "int8", "race": "Int8"}
+    types = {"age_years": "float32", "gender": "int8", "race": "Int8", "group_id": "str"}
     frame = pd.read_csv(
         place / "faces.csv",
         dtype=types,
@@ -136,9 +142,14 @@ def read_table(folder: Path, cache_dir: Path) -> Faces:
     if frame.empty:
         reasons = rejects["reason"].value_counts().head(3)
         told = "; ".join(f"{n} x {reason}" for reason, n in reasons.items())
+        names_say = (
+            ""
+            if labels is not None
+            else (" Names must start with age_gender_race_, as in 26_1_2_20170116.jpg")
+        )
         raise InputError(
             f"no usable face in {folder}: {len(rejects)} files were rejected ({told or 'empty'})."
-            f" Names must start with age_gender_race_, as in 26_1_2_20170116.jpg"
+            f"{names_say}"
         )
     return Faces(folder, frame, rejects, manifest["digest"], manifest["release"])
 
@@ -171,19 +182,26 @@ def _list_files(folder: Path) -> list[str]:
     return names
 
 
-def _listing_key(folder: Path, names: list[str]) -> str:
+def _listing_key(folder: Path, names: list[str], labels: pd.DataFrame | None) -> str:
     sha = hashlib.sha256(f"{VERSION}\0{folder.resolve()}".encode())
     for name in names:
         path = folder / name
         stat = path.stat() if path.exists() else path.lstat()
         sha.update(f"\0{name}\0{stat.st_size}\0{stat.st_mtime_ns}".encode(errors="surrogateescape"))
+    if labels is not None:
+        sha.update(labels.to_csv(index=False).encode())
     return sha.hexdigest()[:16]
 
 
-def _write_table(folder: Path, names: list[str], place: Path) -> None:
+def _write_table(folder: Path, names: list[str], labels: pd.DataFrame | None, place: Path) -> None:
     faces, rejects = [], []
+    if labels is None:
+        label: Callable[[str], Name] = parse_name
+    else:
+        rows = labels[["age_years", "gender", "race"]].itertuples(index=False)
+        label = {file: Name(*row) for file, row in zip(names, rows, strict=True)}.__getitem__
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(_checker(folder), names, chunksize=64)
+        results = pool.map(_checker(folder, label), names, chunksize=64)
         for name, result in tqdm(
             zip(names, results, strict=True),
             "checking files",
@@ -200,6 +218,11 @@ def _write_table(folder: Path, names: list[str], place: Path) -> None:
     frame = pd.DataFrame(faces, columns=columns)
     frame["race"] = frame["race"].astype("Int8")
     frame["group_id"] = frame["sha256"].str[:12]
+    if labels is not None:
+        named = "named " + labels.set_index("file")["group"].loc[frame["file"]]
+        frame["group_id"] = frame["group_id"].where(
+            (named == "named ").to_numpy(), named.to_numpy()
+        )
     known = release_table().index
     manifest = {
         "digest": hashlib.sha256("\n".join(sorted(frame["sha256"])).encode()).hexdigest(),
@@ -221,7 +244,9 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _checker(folder: Path) -> Callable[[str], tuple[float, int, int | None, str] | str]:
+def _checker(
+    folder: Path, label: Callable[[str], Name]
+) -> Callable[[str], tuple[float, int, int | None, str] | str]:
     def check(file: str) -> tuple[float, int, int | None, str] | str:
         path = folder / file
         try:
@@ -233,7 +258,7 @@ def _checker(folder: Path) -> Callable[[str], tuple[float, int, int | None, str]
                 raise ValueError("not a regular file")
             data = path.read_bytes()
             open_image(data, file).close()
-            return (*parse_name(file), hashlib.sha256(data).hexdigest())
+            return (*label(file), hashlib.sha256(data).hexdigest())
         except OSError as error:
             return f"cannot be read: {error.strerror}"
         except ValueError as error:
