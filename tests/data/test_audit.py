@@ -59,7 +59,7 @@ def test_pairs_judged_by_eye_are_judged_alike(utkface: Faces, cache_dir: Path):
         torch.from_numpy(np.array(pixels[row[verdicts[name]].to_numpy(), 0])).float()
         for name in ("file_a", "file_b")
     )
-    mirrored = torch.from_numpy(verdicts["mirrored"].to_numpy())[:, None, None]
+    mirrored = torch.tensor(verdicts["mirrored"].tolist())[:, None, None]
     agreement = copies.compare(left, torch.where(mirrored, right.flip(-1), right)).numpy()
     assert np.abs(agreement - verdicts["agreement"]).max() < 0.01
     joined = verdicts[agreement >= copies.SAME]
