@@ -108,6 +108,8 @@ def grouped(utkface: Faces, cache_dir: Path) -> pd.DataFrame:
 @pytest.mark.parametrize("fold", range(5))
 def test_no_copy_in_real_utkface_crosses_parts(split: Split, fold: int, grouped: pd.DataFrame):
     frame = grouped.assign(part=assign_parts(grouped, split, fold=fold))
+    copies = grouped["sha256"].value_counts()
+    assert (copies > 1).sum() == 375, "the release's groups of exact copies"
     assert (frame.groupby("sha256")["part"].nunique() == 1).all()
     assert (frame.groupby("group_id")["part"].nunique() == 1).all()
     assert crossings(frame) == {"val": 0, "test": 0}

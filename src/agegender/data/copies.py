@@ -6,7 +6,8 @@ Found in three steps, each dearer and surer than the one before:
 2. an affine alignment of the two pictures at 32 x 32 drops most of them;
 3. the same at 64 x 64 decides: a pair is one photograph if, aligned, fine detail agrees.
 
-The thresholds were set by looking at pairs on both sides of them; see docs/duplicates.md.
+The thresholds were set by looking at pairs on both sides of them; see
+docs/results/copies_verdicts.csv.
 """
 
 import numpy as np
