@@ -17,6 +17,7 @@ ALLOWED = {
     "data.own": {"errors"},
     "data.audit": {"data.cache", "data.copies", "data.files", "data.table"},
     "data.cache": {"data.files", "data.table", "errors"},
+    "data.pictures": {"data.cache"},
     "data.datamodule": {
         "data.synthetic", "data.source", "data.table", "data.own", "data.audit", "data.splits",
         "data.cache", "errors", "types",
@@ -30,6 +31,14 @@ ALLOWED = {
     "report": set(),
     "figures": set(),
     "results": {"errors", "data.files"},
+    "folds": {"data.splits", "errors", "report"},
+    "reports.page": set(),
+    "reports.data_tables": set(),
+    "reports.data_figures": {"figures", "reports.data_tables"},
+    "reports.data_report": {
+        "data.audit", "data.files", "data.pictures", "reports.data_figures",
+        "reports.data_tables", "reports.page",
+    },
     "provenance": set(),
     "config": {"errors"},
     "cli": {"config", "errors"},
@@ -38,14 +47,21 @@ ALLOWED = {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
         "module", "provenance", "report",
     },
+    "explore": {
+        "config", "data.datamodule", "data.pictures", "errors", "reports.data_report",
+    },
     "train": {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
         "evaluate", "figures", "module", "provenance",
     },
 }  # fmt: skip
-HYDRA = {"config", "cli", "train", "evaluate", "checkpoint"}
+HYDRA = {"config", "cli", "train", "evaluate", "explore", "checkpoint"}
 LIGHTNING = {"module", "data.datamodule", "callbacks", "train", "evaluate", "config", "cli"}
-WITHOUT_TORCH = {"report", "figures", "results", "data.table", "data.splits", "data.cache"}
+WITHOUT_TORCH = {
+    "report", "figures", "results", "folds", "data.table", "data.splits", "data.cache",
+    "data.pictures", "reports.page", "reports.data_tables", "reports.data_figures",
+    "reports.data_report",
+}  # fmt: skip
 
 
 def modules() -> dict[str, set[str]]:

@@ -14,7 +14,7 @@ import lightning.pytorch as pl
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from agegender.config import EvaluateConfig, TrainConfig, did_you_mean
+from agegender.config import EvaluateConfig, ExploreConfig, TrainConfig, did_you_mean
 from agegender.errors import InputError, TrainingDiverged
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -65,9 +65,8 @@ def _with_hint(error: Exception) -> str:
 
 def top_words() -> set[str]:
     """The keys and groups of the primary configs."""
-    return {field.name for schema in (TrainConfig, EvaluateConfig) for field in fields(schema)} | {
-        "experiment"
-    }
+    schemas = (TrainConfig, EvaluateConfig, ExploreConfig)
+    return {field.name for schema in schemas for field in fields(schema)} | {"experiment"}
 
 
 def known_words() -> set[str]:

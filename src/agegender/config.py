@@ -73,10 +73,20 @@ class EvaluateConfig:
     data: Any = MISSING
 
 
+@dataclass
+class ExploreConfig:
+    """The keys of `explore.yaml`; `data` is a group."""
+
+    output_dir: str = MISSING
+    groups_shown: int = 60
+    data: Any = MISSING
+
+
 def register() -> None:
     """Make the schemas and the `run_dir` resolver known to Hydra; may be called again."""
     ConfigStore.instance().store(name="train_schema", node=TrainConfig)
     ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)
+    ConfigStore.instance().store(name="explore_schema", node=ExploreConfig)
     OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True)
 
 
@@ -120,7 +130,7 @@ def check_config(cfg: DictConfig, allowed: tuple[str, ...] = ALLOWED) -> None:
     Raises:
         InputError: one sentence a mistake, all at once.
     """
-    if "monitor" in cfg and "_target_" not in cfg.data:
+    if "data" in cfg and "_target_" not in cfg.data:
         raise InputError(
             "data=as_trained is for scripts/evaluate.py: choose utkface, csv or synthetic"
         )

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-__all__ = ["Figure", "run_figures"]
+__all__ = ["FEMALE", "MALE", "TRAIN", "VAL", "Figure", "bare", "run_figures"]
 
 MALE, FEMALE = "#0072B2", "#D55E00"  # Okabe & Ito: told apart by colour-blind readers too
 TRAIN, VAL = "#999999", "#009E73"
@@ -48,6 +48,7 @@ def run_figures(
 def curves(history: pd.DataFrame) -> Figure:
     """Gender accuracy, age MAE and both losses of train against validation, by epoch."""
     figure = Figure(figsize=(10, 7), layout="constrained")
+    figure.suptitle("train: while it learned, with dropout and augmentation; val: after each epoch")
     panels = (
         ("age_mae", "Age: mean absolute error", "years"),
         ("gender_acc", "Gender: accuracy", "share of faces"),
@@ -61,7 +62,7 @@ def curves(history: pd.DataFrame) -> Figure:
         axes.set(title=title, xlabel="epoch", ylabel=unit)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False)
-        _bare(axes)
+        bare(axes)
     return figure
 
 
@@ -97,7 +98,7 @@ def age_scatter(predictions: pd.DataFrame, part: str) -> Figure:
         ylabel="predicted - annotated (years)",
     )
     right.legend(frameon=False)
-    _bare(right)
+    bare(right)
     return figure
 
 
@@ -130,7 +131,7 @@ def confusion(predictions: pd.DataFrame, part: str) -> Figure:
 def face_grid(predictions: pd.DataFrame, pixels: Pixels, title: str, columns: int = 8) -> Figure:
     """Faces titled with annotated and predicted age and gender; mistakes in red."""
     rows = -(-len(predictions) // columns)
-    figure = Figure(figsize=(columns * 1.5, rows * 1.95 + 0.8), layout="constrained")
+    figure = Figure(figsize=(columns * 1.5, rows * 1.85 + 0.8), layout="constrained")
     figure.suptitle(f"{title}\nannotated → predicted; {LABELS}", fontsize=11)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
@@ -149,6 +150,7 @@ def face_grid(predictions: pd.DataFrame, pixels: Pixels, title: str, columns: in
     return figure
 
 
-def _bare(axes: Axes) -> None:
+def bare(axes: Axes) -> None:
+    """Without the box, with a faint grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)

@@ -1,0 +1,1 @@
+"""What a person looks at: pages about data and labels."""

@@ -1,0 +1,109 @@
+"""HTML pages that need no network: style, pictures and tables are all inside."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+
+STYLE = """
+:root { color-scheme: light; --ink: #1d2430; --soft: #5b6675; --line: #dfe3e8; --back: #f6f7f9; }
+* { box-sizing: border-box; }
+body { margin: 0; color: var(--ink); background: #fff; font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 68rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: .6rem 0; }
+h2 { font-size: 1.2rem; margin: 2.2rem 0 .5rem; border-top: 1px solid var(--line);
+  padding-top: 1rem; }
+p { max-width: 46rem; } .note { color: var(--soft); font-size: .9rem; }
+nav { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .9rem; }
+a { color: #0059a8; }
+img { max-width: 100%; height: auto; }
+.wide, .picture { overflow-x: auto; } .picture img { min-width: 38rem; }
+table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line);
+  white-space: nowrap; }
+th { background: var(--back); white-space: normal; vertical-align: bottom; }
+td:first-child, th:first-child { text-align: left; }
+.cards { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); }
+.card { border: 1px solid var(--line); border-radius: .4rem; padding: .6rem; }
+.card h3 { font-size: .85rem; margin: 0 0 .4rem; font-weight: 600; }
+.faces { display: flex; flex-wrap: wrap; gap: .5rem; }
+figure { margin: 0; } .faces figure { width: 7.4rem; }
+.faces img { width: 100%; border-radius: .2rem; display: block; }
+figcaption { font-size: .75rem; line-height: 1.3; overflow-wrap: anywhere; }
+@media print { nav { display: none; } .card, .picture, tr { break-inside: avoid; }
+  h2 { break-after: avoid; } body { font-size: 11pt; }
+  .wide, .picture { overflow: visible; } .picture img { min-width: 0; } table { font-size: 7pt; }
+  th, td { padding: .15rem .3rem; } }
+"""
+
+
+def page(title: str, lead: str, sections: Sequence[tuple[str, str]]) -> str:
+    """A whole document.
+
+    Args:
+        title: plain text.
+        lead: plain text below the title.
+        sections: heading (plain text) and body (HTML) of each.
+    """
+    links = "".join(f'<a href="#s{i}">{escape(name)}</a>' for i, (name, _) in enumerate(sections))
+    bodies = "".join(
+        f'<section id="s{i}"><h2>{escape(name)}</h2>{body}</section>'
+        for i, (name, body) in enumerate(sections)
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>{escape(title)}</title><link rel="icon" href="data:,">'
+        f"<style>{STYLE}</style></head>\n<body><main><h1>{escape(title)}</h1>"
+        f"{text(lead)}<nav>{links}</nav>{bodies}</main></body></html>\n"
+    )
+
+
+def text(words: str, note: bool = False) -> str:
+    """A paragraph."""
+    return f"<p{' class=note' if note else ''}>{escape(words)}</p>"
+
+
+def picture(figure: Figure, alt: str) -> str:
+    """A figure as an inlined PNG."""
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=110)
+    return f'<div class="picture">{_image(stream.getvalue(), "png", alt)}</div>'
+
+
+def table(frame: pd.DataFrame) -> str:
+    """A data frame; the first column to the left, the rest to the right."""
+    body = frame.to_html(index=False, border=0, na_rep="", escape=True)
+    return f'<div class="wide">{body}</div>'
+
+
+def card(title: str, faces: Sequence[tuple[npt.NDArray[np.uint8], str]]) -> str:
+    """A titled box of pictures, each (C, H, W) uint8 with its caption."""
+    shown = "".join(
+        f"<figure>{_image(_jpeg(pixels), 'jpeg', caption)}"
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        for pixels, caption in faces
+    )
+    return f'<div class="card"><h3>{escape(title)}</h3><div class="faces">{shown}</div></div>'
+
+
+def cards(boxes: Sequence[str]) -> str:
+    """Boxes side by side, as many as the screen has room for."""
+    return f'<div class="cards">{"".join(boxes)}</div>'
+
+
+def _jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:
+    stream = BytesIO()
+    Image.fromarray(pixels.transpose(1, 2, 0).squeeze()).save(stream, "JPEG", quality=82)
+    return stream.getvalue()
+
+
+def _image(data: bytes, kind: str, alt: str) -> str:
+    encoded = base64.b64encode(data).decode()
+    return f'<img src="data:image/{kind};base64,{encoded}" alt="{escape(alt)}">'
