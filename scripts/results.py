@@ -1,29 +1,31 @@
-"""Gather finished runs in docs/results/runs.csv and write the README's result table."""
+"""Gather finished runs in docs/results/runs.csv and write the tables of README and docs."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from agegender.errors import InputError
-from agegender.results import put_table, record, reproduction_table
+from agegender.results import record
+from agegender.tables import published, put_table
 
 ROOT = Path(__file__).parents[1]
-TABLE = ROOT / "docs/results/runs.csv"
-KERAS = ROOT / "docs/results/keras_control.csv"
+RESULTS = ROOT / "docs/results"
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*", type=Path, help="folders of finished runs to add")
     runs = parser.parse_args().runs
     try:
-        print(f"{record(runs, TABLE)} rows added to {TABLE}")
-        table = reproduction_table(TABLE, KERAS)
-        put_table(ROOT / "README.md", "reproduction", table)
+        print(f"{record(runs, RESULTS / 'runs.csv')} rows added to {RESULTS / 'runs.csv'}")
+        for (document, name), table in published(RESULTS).items():
+            put_table(ROOT / document, name, table)
+            print(f"{document}: {name}")
     except InputError as error:
-        sys.exit(f"error: {error}")
-    print(table)
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -31,6 +31,8 @@ ALLOWED = {
     "report": set(),
     "figures": set(),
     "results": {"errors", "data.files"},
+    "tables": {"errors", "data.copies", "data.files"},
+    "effect": {"errors"},
     "folds": {"data.splits", "errors", "report"},
     "reports.page": set(),
     "reports.data_tables": set(),
@@ -47,8 +49,10 @@ ALLOWED = {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
         "module", "provenance", "report",
     },
+    "reports.suspects": {"data.files", "errors", "reports.data_tables", "reports.page"},
     "explore": {
         "config", "data.datamodule", "data.pictures", "errors", "reports.data_report",
+        "reports.suspects",
     },
     "train": {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
@@ -58,9 +62,9 @@ ALLOWED = {
 HYDRA = {"config", "cli", "train", "evaluate", "explore", "checkpoint"}
 LIGHTNING = {"module", "data.datamodule", "callbacks", "train", "evaluate", "config", "cli"}
 WITHOUT_TORCH = {
-    "report", "figures", "results", "folds", "data.table", "data.splits", "data.cache",
-    "data.pictures", "reports.page", "reports.data_tables", "reports.data_figures",
-    "reports.data_report",
+    "report", "figures", "results", "tables", "effect", "folds", "data.table", "data.splits",
+    "data.cache", "data.pictures", "reports.page", "reports.data_tables", "reports.data_figures",
+    "reports.data_report", "reports.suspects",
 }  # fmt: skip
 
 

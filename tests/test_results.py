@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from agegender.errors import InputError
-from agegender.results import COLUMNS, NOTEBOOK, put_table, record, reproduction_table, row_of
+from agegender.results import COLUMNS, record, row_of
+from agegender.tables import NOTEBOOK, published, put_table, reproduction_table
 
 from .conftest import ROOT
 
@@ -78,8 +79,12 @@ def test_a_document_without_a_place_is_told(tmp_path: Path):
         put_table(page, "other", "new")
 
 
-def test_the_readmes_table_is_what_the_csv_says():
-    assert reproduction_table(RUNS, KERAS) in (ROOT / "README.md").read_text()
+def test_every_published_table_is_what_the_csvs_say():
+    tables = published(ROOT / "docs/results")
+    assert len(tables) >= 3
+    for (document, name), table in tables.items():
+        place = f"<!-- {name}:start -->\n{table}\n<!-- {name}:end -->"
+        assert place in (ROOT / document).read_text(), f"run scripts/results.py: {name}"
 
 
 @pytest.mark.xfail(
@@ -115,5 +120,6 @@ def test_the_published_rows_are_whole():
     needed = ["val_age_mae", "val_gender_acc", "wall_minutes", "images_per_s", "data_digest"]
     assert runs[needed].notna().all(axis=None)
     # far from the trivial guess (14.6 years, 53 %): a figure of a broken run would stand out
-    assert (runs["val_age_mae"] < 8).all()
-    assert (runs["val_gender_acc"] > 0.85).all()
+    short = runs["epochs"] < 20
+    assert (runs["val_age_mae"] < short.map({True: 9, False: 7})).all()
+    assert (runs["val_gender_acc"] > short.map({True: 0.8, False: 0.87})).all()

@@ -14,7 +14,7 @@ import lightning.pytorch as pl
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from agegender.config import EvaluateConfig, ExploreConfig, TrainConfig, did_you_mean
+from agegender.config import SCHEMAS, did_you_mean
 from agegender.errors import InputError, TrainingDiverged
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -65,8 +65,7 @@ def _with_hint(error: Exception) -> str:
 
 def top_words() -> set[str]:
     """The keys and groups of the primary configs."""
-    schemas = (TrainConfig, EvaluateConfig, ExploreConfig)
-    return {field.name for schema in schemas for field in fields(schema)} | {"experiment"}
+    return {field.name for schema in SCHEMAS.values() for field in fields(schema)} | {"experiment"}
 
 
 def known_words() -> set[str]:

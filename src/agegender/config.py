@@ -82,11 +82,28 @@ class ExploreConfig:
     data: Any = MISSING
 
 
+@dataclass
+class SuspectsConfig:
+    """The keys of `suspects.yaml`; `data` is a group."""
+
+    predictions: str = MISSING
+    output_dir: str = MISSING
+    shown: int = 200
+    data: Any = MISSING
+
+
+SCHEMAS = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "explore": ExploreConfig,
+    "suspects": SuspectsConfig,
+}
+
+
 def register() -> None:
     """Make the schemas and the `run_dir` resolver known to Hydra; may be called again."""
-    ConfigStore.instance().store(name="train_schema", node=TrainConfig)
-    ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)
-    ConfigStore.instance().store(name="explore_schema", node=ExploreConfig)
+    for name, schema in SCHEMAS.items():
+        ConfigStore.instance().store(name=f"{name}_schema", node=schema)
     OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True)
 
 

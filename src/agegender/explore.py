@@ -1,8 +1,9 @@
-"""From a composed config to a report of the data that it names."""
+"""From a composed config to a page about the data that it names."""
 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from omegaconf import DictConfig
 
 from agegender.config import build, check_config
@@ -10,6 +11,7 @@ from agegender.data.datamodule import FaceData
 from agegender.data.pictures import measure
 from agegender.errors import InputError
 from agegender.reports.data_report import write_report
+from agegender.reports.suspects import rank_suspects, read_predictions, write_suspects
 
 
 def explore(cfg: DictConfig) -> Path:
@@ -43,3 +45,29 @@ def explore(cfg: DictConfig) -> Path:
         data.pixels,
         cfg.groups_shown,
     )
+
+
+def suspects(cfg: DictConfig) -> Path:
+    """Write the page of the faces whose labels are least likely.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        InputError: if the config, the predictions or the data are not usable.
+    """
+    if cfg.shown < 0:
+        raise InputError(f"shown={cfg.shown} is not at least 0")
+    check_config(cfg)
+    ranked = rank_suspects(read_predictions(Path(cfg.predictions)))
+    data: FaceData = build(cfg.data)
+    data.setup("fit")
+    row_of = pd.Series(np.arange(len(data.frame)), index=data.frame["file"])
+    unknown = ranked["file"][~ranked["file"].isin(row_of.index)]
+    if len(unknown):
+        raise InputError(
+            f"predictions={cfg.predictions} names {len(unknown)} files that are not in the data,"
+            f" the first {unknown.iloc[0]!r}: name the data that the folds were of"
+        )
+    first = row_of.loc[ranked["file"].head(cfg.shown)]
+    return write_suspects(Path(cfg.output_dir), ranked, [data.pixels[row] for row in first])

@@ -1,7 +1,7 @@
 """The folds of a cross-validation gathered: one table, and a prediction for every face."""
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,10 @@ def gather(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 def fold_lines(folds: pd.DataFrame, predictions: pd.DataFrame) -> str:
     """The table for the terminal: every fold, their mean and spread, and all faces pooled."""
     lines = [f"{'fold':<22}{'faces':>7}{'age MAE':>10}{'CS@5':>8}{'gender acc':>12}"]
-    named: list[tuple[str, Mapping[Hashable, Any]]] = [
+    named: list[tuple[str, Mapping[Any, Any]]] = [
         (f"{row['fold']} ({row['split_hash']})", row) for row in folds.to_dict("records")
     ]
-    named.append(("all faces, pooled", {**part_metrics(predictions)}))
+    named.append(("all faces, pooled", part_metrics(predictions)))
     for name, row in named:
         lines.append(
             f"{name:<22}{row['n']:>7.0f}{row['age_mae']:>8.2f} y{row['age_cs5']:>8.1%}"

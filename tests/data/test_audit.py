@@ -71,8 +71,7 @@ def test_pairs_judged_by_eye_are_judged_alike(utkface: Faces, cache_dir: Path):
 @pytest.mark.slow
 def test_the_shipped_groups_are_what_the_audit_finds(utkface: Faces, cache_dir: Path):
     shipped = audit.group_faces(utkface, cache_dir).frame
-    pairs = audit.find_pairs(utkface, cache_dir)
-    found = utkface.frame.assign(group_id=audit.connect(utkface.frame, pairs))
+    found = audit.work_out(utkface, cache_dir)
     # another decoder may move a pair that lies on the threshold
     assert (found["group_id"] == shipped["group_id"]).mean() > 0.999
     slices = audit.balanced_slices(shipped)

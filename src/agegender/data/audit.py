@@ -43,9 +43,14 @@ def group_faces(faces: Faces, cache_dir: Path, near: bool = True) -> Faces:
         found = release.loc[short.to_numpy(dtype=object)]
         columns = {name: found[name].to_numpy() for name in ("group_id", "slice")}
         return replace(faces, frame=faces.frame.assign(**columns))
+    return replace(faces, frame=work_out(faces, cache_dir, near))
+
+
+def work_out(faces: Faces, cache_dir: Path, near: bool = True) -> pd.DataFrame:
+    """The faces' frame with group_id and slice, found anew from the files."""
     pairs = find_pairs(faces, cache_dir) if near else no_pairs()
     frame = faces.frame.assign(group_id=connect(faces.frame, pairs))
-    return replace(faces, frame=frame.assign(slice=balanced_slices(frame)))
+    return frame.assign(slice=balanced_slices(frame))
 
 
 def no_pairs() -> pd.DataFrame:
