@@ -1,8 +1,11 @@
 """What tests share: real data where it is, a small drawn data set, the scripts as users do."""
 
+import contextlib
 import os
+import runpy
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: tests share their cores
@@ -31,6 +34,21 @@ def run_script(name: str, *words: str, cwd: Path = ROOT) -> "subprocess.Complete
     """`python scripts/NAME.py WORDS`, as a user would."""
     command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *words]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
+
+
+def refusal(name: str, *words: str, cwd: Path) -> str:
+    """What the same script says when it refuses its words, without the start of a new Python."""
+    said = StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said):
+        patch.chdir(cwd)
+        patch.setenv("HYDRA_FULL_ERROR", "1")
+        patch.setattr(sys, "argv", [f"{name}.py", *words])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(str(ROOT / "scripts" / f"{name}.py"), run_name="__main__")
+    assert caught.value.code == 2
+    assert "error: " in said.getvalue()
+    assert "Traceback" not in said.getvalue()
+    return said.getvalue()
 
 
 def composed(*overrides: str, name: str = "train") -> DictConfig:

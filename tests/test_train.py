@@ -1,21 +1,18 @@
 """A run from its config to its folder, on drawn portraits."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agegender.data.datamodule import FaceData
 from agegender.errors import InputError, TrainingDiverged
 from agegender.module import step_seed
 from agegender.train import fit
@@ -204,8 +201,10 @@ def test_a_new_run_does_not_mix_with_an_old_one(run: Path):
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     with pytest.raises(InputError, match="already holds a run: continue it with ckpt_path=last"):
         small_run(run)
-    with pytest.raises(InputError, match="started with another model"):
-        small_run(run, "ckpt_path=last", "model.hidden=8")
+    for word in ("model.hidden=8", "optimizer.lr=1e-2", "augment=none", "seed=2"):
+        name = word.partition("=")[0].partition(".")[0]
+        with pytest.raises(InputError, match=f"started with another {name}"):
+            small_run(run, "ckpt_path=last", word)
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
 
 
@@ -258,46 +257,3 @@ def test_a_step_s_randomness_hangs_on_seed_epoch_and_step():
     seeds = {step_seed(s, e, k) for s in range(3) for e in range(5) for k in range(50)}
     assert len(seeds) == 750
     assert all(0 <= seed < 2**63 for seed in seeds)
-
-
-def test_training_batches_are_shuffled_anew_each_epoch_and_hold_each_face_once(cache_dir: Path):
-    data = FaceData(drawn=160, image_size=48, seed=3)
-    data.setup("fit")
-    loader = data.train_dataloader()
-    orders = []
-    for epoch in (0, 1, 0):
-        loader.sampler.set_epoch(epoch)
-        orders.append(torch.cat([batch.row for batch in loader]).tolist())
-    assert orders[0] == orders[2] != orders[1]
-    assert sorted(orders[0]) == data.rows("train").tolist() != orders[0]
-    batch = next(iter(data.val_dataloader()))
-    frame = data.frame.iloc[batch.row.numpy()]
-    assert (batch.age.numpy() == frame["age_years"]).all()
-    assert (batch.gender.numpy() == frame["gender"]).all()
-    assert (batch.image.numpy() == data.pixels[batch.row.numpy()]).all()
-    assert batch.image.dtype == torch.uint8
-    assert batch.age.dtype == batch.gender.dtype == torch.float32
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (dict(root="a", archive="b"), "exclude each other"),
-        (dict(image_size=8), "not within 16 to 512"),
-        (dict(batch_size=0), "not at least 1"),
-        (dict(split="best"), "not one of holdout, kfold, random, notebook, coral, file"),
-        (dict(channels=2), "neither 1 .grey. nor 3"),
-    ],
-)
-def test_the_data_module_says_what_it_does_not_take(arguments, said):
-    with pytest.raises(ValueError, match=said):
-        FaceData(**arguments)
-
-
-def test_different_data_is_said(utkface, cache_dir: Path, tmp_path: Path, caplog):
-    for name in utkface.frame["file"][:60]:
-        os.symlink(utkface.folder / name, tmp_path / name)
-    data = FaceData(root=str(tmp_path), image_size=48)
-    data.setup("fit")
-    assert "this is not the public UTKFace release: 60 of 23708 files match" in caplog.text
-    assert np.isclose(data.frame["age_years"].iloc[0], utkface.frame["age_years"].iloc[0])

@@ -29,7 +29,8 @@ class Loaded(NamedTuple):
 
 def describe(config: dict[str, Any], data: FaceData) -> dict[str, Any]:
     """What a checkpoint needs to be used without any config: plain values and one tensor."""
-    kept = {name: config[name] for name in ("name", "seed", "data", "model", "loss")}
+    names = ("name", "seed", "data", "model", "loss", "optimizer", "augment")
+    kept = {name: config[name] for name in names}
     frame = data.frame  # a photograph is known by all its copies, used or not
     groups = frame.loc[frame["part"] == "train", "group_id"]
     train = frame.loc[frame["group_id"].isin(groups), "sha256"]

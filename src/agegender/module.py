@@ -140,9 +140,10 @@ class FaceModule(pl.LightningModule):
         """Compare with the description in a checkpoint that is to be continued.
 
         Raises:
-            InputError: if the network, the data or the split is another.
+            InputError: if the recipe, the data or the split is another.
         """
-        for name in ("model", "loss"):
+        # a checkpoint brings its learning rate along: another in the config would do nothing
+        for name in ("model", "loss", "optimizer", "augment", "seed"):
             if before["config"][name] != self.description["config"][name]:
                 raise InputError(
                     f"this run cannot be continued: it was started with another {name}"

@@ -221,11 +221,14 @@ def log_hyperparameters(cfg: DictConfig, loggers: list[Logger], final: dict[str,
     scores = {f"hp/{name}": final.get(name, float("nan")) for name in HPARAMS}
     varied = {key: value for key, value in plain(cfg).items() if key not in NOT_VARIED}
     flat = pd.json_normalize(varied, sep=".").iloc[0].to_dict()
-    values = {
-        str(key): value if isinstance(value, int | float | str | bool) else str(value)
-        for key, value in flat.items()
-        if not str(key).endswith("_partial_")
-    }
+    values = {}
+    for name, value in flat.items():
+        key, last = str(name), str(name).rpartition(".")[2]
+        if last == "_target_":  # the class alone: the table has narrow columns
+            key, value = key.removesuffix("._target_"), value.rpartition(".")[2]
+        if last != "_partial_":
+            plain_value = isinstance(value, int | float | str | bool)
+            values[key] = value if plain_value else str(value)
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.log_hyperparams(values, scores)

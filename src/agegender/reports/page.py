@@ -39,7 +39,8 @@ figcaption { font-size: .75rem; line-height: 1.3; overflow-wrap: anywhere; }
 @media print { nav { display: none; } .card, .picture, tr { break-inside: avoid; }
   h2 { break-after: avoid; } body { font-size: 11pt; }
   .wide, .picture { overflow: visible; } .picture img { min-width: 0; } table { font-size: 7pt; }
-  th, td { padding: .15rem .3rem; } }
+  th, td { padding: .15rem .3rem; } .faces figure { width: 5rem; }
+  .cards { grid-template-columns: repeat(3, 1fr); } figcaption { font-size: 6.5pt; } }
 """
 
 
