@@ -21,7 +21,7 @@ def main() -> int:
         for (document, name), table in published(RESULTS).items():
             put_table(ROOT / document, name, table)
             print(f"{document}: {name}")
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

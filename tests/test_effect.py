@@ -30,6 +30,7 @@ def test_the_effect_is_that_of_the_copied_faces_alone(tmp_path: Path):
     assert (row["copied_mae_given"], row["copied_mae_removed"]) == (1.5, 4.0)
     assert (row["other_mae_given"], row["other_mae_removed"]) == (10.0, 4.5)
     assert row["copied_mae_change"] == 2.5
+    assert row["other_mae_change"] == -5.5
     assert row["change_low"] == 2.0
     assert row["change_high"] == 3.0
     assert row["other_acc_given"] == 1.0

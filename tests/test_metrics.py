@@ -1,4 +1,6 @@
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -91,3 +93,29 @@ def test_baseline_says_the_median_and_the_majority_of_train():
     found = baseline(train, part)
     assert found["age_mae"] == 10  # |0| + |10| + |20| over 3
     assert found["gender_acc"] == 1 / 3
+
+
+GROWTH = """
+import torch
+from agegender.callbacks import anonymous_mb
+from agegender.metrics import FaceMetrics
+from agegender.models.cnn import CNN
+from agegender.types import Batch, Outputs
+
+net, scores = CNN(), FaceMetrics()
+images = torch.rand(32, 1, 128, 128)
+sizes = []
+with torch.no_grad():
+    for step in range(16):
+        age = net(images).float().mean(1)
+        batch = Batch(images, torch.ones(32), torch.ones(32), torch.arange(32))
+        scores.update(Outputs(age, age.clone(), age.clone()), batch)
+        sizes.append(anonymous_mb())
+print(sizes[-1] - sizes[5])
+"""
+
+
+def test_what_is_kept_of_each_step_does_not_cut_the_heap_in_pieces():
+    done = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 80, "MB more after 10 steps"

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics import functional as tmf
-from torchmetrics.utilities import dim_zero_cat
 
 from agegender.types import Batch, Outputs
 
@@ -29,16 +28,24 @@ class FaceMetrics(Metric):
     """Age MAE, RMSE (years) and CS@5; gender accuracy and AUROC (0 to 1).
 
     A step only keeps what the network said; everything is computed once at the end of the
-    epoch, and gathered over the processes by torchmetrics where there are several.
+    epoch, and gathered over the processes by torchmetrics where there are several. What is kept
+    is one tensor each, not a list with one a step: small tensors that stay between large ones
+    that go would cut the heap in pieces, which was seen to cost 2 GB in one validation.
     """
 
     full_state_update = False
     higher_is_better = None
+    row: Tensor
+    age: Tensor
+    gender: Tensor
+    age_pred: Tensor
+    p_female: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         for name in ("row", "age", "gender", "age_pred", "p_female"):
-            self.add_state(name, default=[], dist_reduce_fx="cat")
+            kind = torch.int64 if name == "row" else torch.float32
+            self.add_state(name, default=torch.empty(0, dtype=kind), dist_reduce_fx="cat")
 
     def update(self, outputs: Outputs, batch: Batch) -> None:
         values = {
@@ -49,7 +56,7 @@ class FaceMetrics(Metric):
             "p_female": outputs.gender_logit.detach().sigmoid(),
         }
         for name, value in values.items():
-            getattr(self, name).append(value)
+            setattr(self, name, torch.cat([getattr(self, name), value]))
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars: `age_mae`, `age_rmse`, `age_cs5`, `gender_acc`, `gender_auroc`.
@@ -57,8 +64,8 @@ class FaceMetrics(Metric):
         CS@5 is the cumulative score: the share of faces whose age is at most 5 years off.
         AUROC is NaN where there is one gender only.
         """
-        age, age_pred = self._cat("age"), self._cat("age_pred")
-        p_female, gender = self._cat("p_female"), self._cat("gender").long()
+        age, age_pred = self.age, self.age_pred
+        p_female, gender = self.p_female, self.gender.long()
         both = 0 < gender.sum() < len(gender)
         auroc = tmf.classification.binary_auroc(p_female, gender) if both else torch.nan
         return {
@@ -71,7 +78,4 @@ class FaceMetrics(Metric):
 
     def predictions(self) -> Predictions:
         """What has been gathered since the last reset."""
-        return Predictions(*(self._cat(name).cpu() for name in Predictions._fields))
-
-    def _cat(self, name: str) -> Tensor:
-        return torch.as_tensor(dim_zero_cat(getattr(self, name)))
+        return Predictions(*(getattr(self, name).cpu() for name in Predictions._fields))

@@ -26,6 +26,10 @@ def published(results: Path) -> dict[tuple[str, str], str]:
         (copies, "copies"): copies_table(results / "copies_groups.csv"),
         (copies, "verdicts"): verdicts_table(results / "copies_verdicts.csv"),
         (copies, "splits"): splits_table(runs),
+        (copies, "effect"): effect_table(results / "copies_effect.csv"),
+        (copies, "coral"): coral_table(runs),
+        ("docs/labels.md", "folds"): folds_table(runs),
+        ("docs/labels.md", "suspects"): suspects_table(results / "suspect_verdicts.csv"),
     }
 
 
@@ -170,4 +174,100 @@ def splits_table(table: Path) -> str:
 def _mean_sd(values: pd.Series, form: str) -> str:
     if len(values) == 1:
         return f"{form.format(values.iloc[0])} (a single seed)"
-    return f"{form.format(values.mean())} ± {form.format(values.std())}"
+    return f"{form.format(values.mean())} ± {form.replace('+', '').format(values.std())}"
+
+
+def effect_table(effect: Path) -> str:
+    """The same test faces with and without their copies in training.
+
+    Args:
+        effect: `copies_effect.csv`, written by `scripts/copies_effect.py`.
+    """
+    table = pd.read_csv(effect)
+    lines = [
+        "| seed | test faces | copies in train | age MAE (years) | without copies |"
+        " gender accuracy | without copies |",
+        f"|{'---|' * 7}",
+    ]
+    for kind, n in (("copied", "copied"), ("other", None)):
+        for row in table.to_dict("records"):
+            faces = row[n] if n else row["faces"] - row["copied"]
+            lines.append(
+                f"| {row['seed']} | {faces:,} | {'yes' if n else 'no'}"
+                f" | {row[f'{kind}_mae_given']:.2f} | {row[f'{kind}_mae_removed']:.2f}"
+                f" | {row[f'{kind}_acc_given']:.1%} | {row[f'{kind}_acc_removed']:.1%} |"
+            )
+    lines += [
+        "",
+        "| seed | change of age MAE (years) of copied faces, 95 % interval | of other faces |"
+        " difference |",
+        "|---|---|---|---|",
+    ]
+    for row in table.to_dict("records"):
+        copied, other = row["copied_mae_change"], row["other_mae_change"]
+        low, high = row["change_low"], row["change_high"]
+        interval = f"{copied:+.2f}, {low:+.2f} to {high:+.2f}"
+        lines.append(f"| {row['seed']} | {interval} | {other:+.2f} | {copied - other:+.2f} |")
+    copied, other = table["copied_mae_change"], table["other_mae_change"]
+    means = [_mean_sd(values, "{:+.2f}") for values in (copied, other, copied - other)]
+    lines.append(f"| mean ± sd of {len(table)} seeds | {' | '.join(means)} |")
+    return "\n".join(lines)
+
+
+def coral_table(table: Path) -> str:
+    """The published split's test part as it is, and without faces that have a copy in train."""
+    runs = pd.read_csv(table)
+    runs = runs[(runs["experiment"] == "copies") & (runs["split"] == "coral")]
+    lines = [
+        "| `coral` | test age MAE (years) | test gender accuracy |",
+        "|---|---|---|",
+    ]
+    for title, part in (
+        ("the test part as published", "test"),
+        ("without faces that have a copy in train", "test_clean"),
+    ):
+        mae, accuracy = runs[f"{part}_age_mae"], runs[f"{part}_gender_acc"]
+        lines.append(f"| {title} | {_mean_sd(mae, '{:.2f}')} | {_mean_sd(accuracy, '{:.2%}')} |")
+    return "\n".join(lines)
+
+
+def folds_table(table: Path) -> str:
+    """The folds of the cross-validation, a row each."""
+    runs = pd.read_csv(table)
+    runs = runs[runs["split"] == "kfold"].sort_values("fold")
+    lines = [
+        "| fold, split | test age MAE (years) | test gender accuracy |",
+        "|---|---|---|",
+    ]
+    for row in runs.to_dict("records"):
+        lines.append(
+            f"| {row['fold']:.0f}, {row['split_hash']} | {row['test_age_mae']:.2f}"
+            f" | {row['test_gender_acc']:.2%} |"
+        )
+    mae, accuracy = runs["test_age_mae"], runs["test_gender_acc"]
+    lines.append(
+        f"| mean ± sd of {len(runs)} folds | {_mean_sd(mae, '{:.2f}')}"
+        f" | {_mean_sd(accuracy, '{:.2%}')} |"
+    )
+    return "\n".join(lines)
+
+
+def suspects_table(verdicts: Path) -> str:
+    """What the eye said of the first suspects.
+
+    Args:
+        verdicts: `suspect_verdicts.csv`: rank, file, label and verdict.
+    """
+    table = pd.read_csv(verdicts)
+    counts = pd.crosstab(table["verdict"], table["label"])
+    counts["all"] = counts.sum(axis=1)
+    counts = counts.sort_values("all", ascending=False)
+    heads = [f"put there by {label}" for label in counts.columns[:-1]]
+    lines = [
+        f"| verdict by eye | {' | '.join(heads)} | all |",
+        f"|{'---|' * (len(counts.columns) + 1)}",
+    ]
+    for verdict, row in counts.iterrows():
+        lines.append(f"| {verdict} | {' | '.join(str(n) for n in row)} |")
+    lines.append(f"| **faces looked at** | {' | '.join(str(n) for n in counts.sum())} |")
+    return "\n".join(lines)
