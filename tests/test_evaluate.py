@@ -48,6 +48,16 @@ def test_faces_it_was_trained_on_are_refused_unless_told(run: Path, tmp_path: Pa
     assert found["run"]["trained_on"] == found["train"]["n"] > 100
 
 
+def test_a_fold_s_checkpoint_is_scored_on_another_split(tmp_path: Path):
+    words = ("data.split=kfold", "data.fold=3", "trainer.max_epochs=1")
+    fit(composed(*SMALL, *words, f"output_dir={tmp_path / 'fold'}"))
+    allow = "allow_training_images=true"
+    found = evaluated(tmp_path / "fold", tmp_path / "out", "data.split=holdout", allow)
+    assert (found["run"]["split"], found["run"]["fold"]) == ("holdout", None)
+    again = evaluated(tmp_path / "fold", tmp_path / "again")
+    assert (again["run"]["split"], again["run"]["fold"]) == ("kfold", 3)
+
+
 def test_other_data_of_the_same_kind_is_scored(run: Path, tmp_path: Path):
     found = evaluated(run, tmp_path, "data.drawn=60", "data.drawn_seed=5")
     about = json.loads((run / "metrics.json").read_text())["run"]

@@ -1,6 +1,7 @@
 """A run from its config to its folder, on drawn portraits."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -206,6 +207,17 @@ def test_a_new_run_does_not_mix_with_an_old_one(run: Path):
         with pytest.raises(InputError, match=f"started with another {name}"):
             small_run(run, "ckpt_path=last", word)
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+
+
+def test_a_moved_run_still_knows_its_best_epoch(tmp_path: Path):
+    # nothing is learned, so no later epoch is better than the first
+    still = ("optimizer.lr=1e-30", "model.dropout=0")
+    small_run(tmp_path / "old", *still, "trainer.max_epochs=1")
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    metrics = small_run(tmp_path / "new", *still, "trainer.max_epochs=3", "ckpt_path=last")
+    assert metrics["run"]["best_epoch"] == 1
+    best = torch.load(tmp_path / "new/checkpoints/best.ckpt", weights_only=True)
+    assert best["epoch"] == 0
 
 
 def test_continuing_with_other_data_is_refused(run: Path):

@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pandas as pd
-from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, TQDMProgressBar
 
 from agegender.data.files import whole_file
 from agegender.module import FaceModule
@@ -81,6 +81,21 @@ class History(Checkpoint):
         shown = ("train/age_mae", "val/age_mae", "train/gender_acc", "val/gender_acc")
         told = ", ".join(f"{name} {row[name]:.4g}" for name in shown if name in row)
         log.info("epoch %d of %s: %s (%.0f s)", row["epoch"], trainer.max_epochs, told, seconds)
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Lightning's, whose files and best score are still known after the run's folder was moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else ""
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {name: here(state_dict[name]) for name in paths}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(
+            {**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath}
+        )
 
 
 class Progress(TQDMProgressBar):

@@ -77,6 +77,8 @@ def _data_of(cfg: DictConfig, description: dict[str, Any]) -> FaceData:
     if any(given.get(name) for name in sources):
         trained.update(root=None, archive=None, csv=None, drawn=0)
     merged = {**trained, **{key: value for key, value in given.items() if value is not None}}
+    if merged["split"] != "kfold" and given.get("fold") is None:
+        merged["fold"] = 0  # that of the training says nothing of another split
     # the network decides how faces are prepared, not the command line
     merged.update({key: trained[key] for key in ("image_size", "channels")})
     node = OmegaConf.create({"data": merged})
