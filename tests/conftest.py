@@ -36,19 +36,31 @@ def run_script(name: str, *words: str, cwd: Path = ROOT) -> "subprocess.Complete
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
 
 
-def refusal(name: str, *words: str, cwd: Path) -> str:
-    """What the same script says when it refuses its words, without the start of a new Python."""
-    said = StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said):
+def run_here(name: str, *words: str, cwd: Path = ROOT) -> tuple[int, str]:
+    """The same script without the start of a new Python: its exit status, and all it says."""
+    said, status = StringIO(), 0
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stderr(said),
+        contextlib.redirect_stdout(said),
+    ):
         patch.chdir(cwd)
         patch.setenv("HYDRA_FULL_ERROR", "1")
         patch.setattr(sys, "argv", [f"{name}.py", *words])
-        with pytest.raises(SystemExit) as caught:
+        try:
             runpy.run_path(str(ROOT / "scripts" / f"{name}.py"), run_name="__main__")
-    assert caught.value.code == 2
-    assert "error: " in said.getvalue()
-    assert "Traceback" not in said.getvalue()
-    return said.getvalue()
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return status, said.getvalue()
+
+
+def refusal(name: str, *words: str, cwd: Path) -> str:
+    """What a script says when it refuses its words."""
+    status, said = run_here(name, *words, cwd=cwd)
+    assert status == 2
+    assert "error: " in said
+    assert "Traceback" not in said
+    return said
 
 
 def composed(*overrides: str, name: str = "train") -> DictConfig:

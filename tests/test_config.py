@@ -10,7 +10,7 @@ import agegender.models
 from agegender.config import check_config, did_you_mean, find_target
 from agegender.errors import InputError
 
-from .conftest import ROOT, composed, refusal, run_script
+from .conftest import ROOT, composed, refusal, run_here, run_script
 
 CONF = ROOT / "conf"
 OPTIONS = sorted(path for path in CONF.glob("*/*.yaml"))
@@ -136,8 +136,10 @@ def test_a_mistake_ends_the_process_as_it_should(tmp_path):
 
 
 def test_help_explains_the_groups():
-    said = run_script("train", "--help").stdout
+    said = run_here("train", "--help")[1]
     for group in ("data", "augment", "model", "loss", "optimizer", "callbacks", "trainer"):
         assert f"\n  {group} " in said
     assert "ckpt_path=last" in said
-    assert "checkpoint" in run_script("evaluate", "--help").stdout
+    assert "checkpoint" in run_here("evaluate", "--help")[1]
+    assert "groups_shown" in run_here("explore", "--help")[1]
+    assert "predictions" in run_here("suspects", "--help")[1]

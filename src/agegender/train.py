@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 
 from agegender import checkpoint, figures
 from agegender.callbacks import History
@@ -182,22 +184,23 @@ def describe_run(
 
 def draw_figures(
     data: FaceData, predictions: pd.DataFrame, history: History, folder: Path
-) -> dict[str, figures.Figure]:
+) -> list[Path]:
     """All figures of a run, saved as PNG; of the test part, or val where there is no test."""
     part = "test" if (predictions["part"] == "test").any() else "val"
     shown = predictions[predictions["part"] == part]
     found = figures.run_figures(pd.DataFrame(history.rows), shown, part, data.pixels)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, figure in found.items():
-        with whole_file(folder / f"{name}.png") as temporary:
+    paths = [folder / f"{name}.png" for name in found]
+    for path, figure in zip(paths, found.values(), strict=True):
+        with whole_file(path) as temporary:
             figure.savefig(temporary, format="png", dpi=120)
-    return found
+    return paths
 
 
 def show_in_loggers(
     cfg: DictConfig,
     metrics: dict[str, Any],
-    drawn: dict[str, figures.Figure],
+    drawn: list[Path],
     step: int,
     loggers: list[Logger],
 ) -> None:
@@ -211,8 +214,11 @@ def show_in_loggers(
     for logger in loggers:
         logger.log_metrics({k: v for k, v in final.items() if k.startswith("test/")}, step)
         if isinstance(logger, TensorBoardLogger):
-            for name, figure in drawn.items():
-                logger.experiment.add_figure(f"figures/{name}", figure, step, close=False)
+            for path in drawn:
+                picture = np.asarray(Image.open(path).convert("RGB"))
+                logger.experiment.add_image(
+                    f"figures/{path.stem}", picture, step, dataformats="HWC"
+                )
         logger.finalize("success")
 
 
