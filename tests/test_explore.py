@@ -9,7 +9,7 @@ import pandas as pd
 
 from agegender.data.table import Faces
 
-from .conftest import DRAWN, refusal, run_script
+from .conftest import DRAWN, refusal, run_here, run_script
 
 SMALL = ("data=synthetic", f"data.drawn={DRAWN}", "data.image_size=48")
 
@@ -54,8 +54,8 @@ def test_copies_are_shown_with_their_labels_and_rejects_with_their_reason(
     (folder / "30_0_0_empty.jpg").touch()
     # drawn faces are alike, so near copies abound; what matters here is that all are told
     words = ["data.image_size=48", f"data.root={folder}", f"output_dir={tmp_path / 'out'}"]
-    done = run_script("explore", *words, "groups_shown=500")
-    assert done.returncode == 0, done.stderr
+    status, said = run_here("explore", *words, "groups_shown=500")
+    assert status == 0, said
     html = (tmp_path / "out/index.html").read_text()
     assert "61 years, female, Indian" in html
     assert "61_1_3_&lt;b&gt;.jpg" in html

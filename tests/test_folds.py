@@ -10,22 +10,22 @@ import pytest
 from agegender.errors import InputError
 from agegender.folds import gather
 
-from .conftest import SMALL, run_script
+from .conftest import SMALL, run_here, run_script
 
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kfold")
     words = [*SMALL, "trainer.max_epochs=1", "data.split=kfold", "data.fold=0,1,2,3,4"]
-    done = run_script("train", "-m", *words, f"hydra.sweep.dir={folder}")
-    assert done.returncode == 0, done.stderr
+    status, said = run_here("train", "-m", *words, f"hydra.sweep.dir={folder}")
+    assert status == 0, said
     return folder
 
 
 def test_every_face_is_predicted_once_by_a_network_that_has_not_seen_it(sweep: Path):
-    done = run_script("folds", str(sweep))
-    assert done.returncode == 0, done.stderr
-    assert "mean ± sd of 5 folds" in done.stdout
+    status, said = run_here("folds", str(sweep))
+    assert status == 0, said
+    assert "mean ± sd of 5 folds" in said
     table = pd.read_csv(sweep / "out_of_fold.csv")
     assert len(table) == table["file"].nunique() == 160
     for fold, mine in table.groupby("fold"):
@@ -35,7 +35,7 @@ def test_every_face_is_predicted_once_by_a_network_that_has_not_seen_it(sweep: P
     errors = pd.concat(
         [pd.read_csv(p).query("part == 'test'") for p in sweep.glob("*/predictions.csv")]
     ).eval("age_pred - age_years")
-    pooled = done.stdout.splitlines()[6]
+    pooled = said.splitlines()[6]
     assert f"{errors.abs().mean():.2f} y" in pooled
     folds = pd.read_csv(sweep / "folds.csv")
     assert folds["n"].sum() == 160

@@ -18,7 +18,7 @@ from agegender.errors import InputError, TrainingDiverged
 from agegender.module import step_seed
 from agegender.train import fit
 
-from .conftest import ROOT, SMALL, composed, run_script
+from .conftest import ROOT, SMALL, composed, run_here, run_script
 
 # shuffling, augmentation and dropout are all on, so that continuing has something to get wrong
 CONTINUED = (*SMALL, "augment=light", "model.dropout=0.3", "seed=7")
@@ -155,8 +155,8 @@ def test_two_runs_with_one_seed_are_identical_and_another_seed_is_not(run: Path,
 
 def test_the_second_job_of_a_multirun_equals_the_same_job_alone(run: Path, tmp_path: Path):
     words = ["-m", *SMALL, "seed=2,1", f"hydra.sweep.dir={tmp_path}"]  # the fixture's seed is 1
-    done = run_script("train", *words)
-    assert done.returncode == 0, done.stderr
+    status, said = run_here("train", *words)
+    assert status == 0, said
     assert_same_run(run, tmp_path / "1")
     assert scores_of(tmp_path / "0") != scores_of(run)
 

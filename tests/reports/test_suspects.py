@@ -9,7 +9,7 @@ import pytest
 from agegender.data.table import Faces
 from agegender.errors import InputError
 from agegender.reports.suspects import rank_suspects, read_predictions
-from tests.conftest import DRAWN, refusal, run_script
+from tests.conftest import DRAWN, refusal, run_here
 
 
 def good_predictions(faces: Faces) -> pd.DataFrame:
@@ -42,8 +42,9 @@ def test_the_page_shows_the_first_and_the_table_has_all(drawn: Faces, tmp_path: 
     path = tmp_path / "out_of_fold.csv"
     good_predictions(drawn).to_csv(path, index=False)
     words = ["data=synthetic", f"data.drawn={DRAWN}", "data.image_size=48", "shown=7"]
-    done = run_script("suspects", *words, f"predictions={path}", f"output_dir={tmp_path / 'out'}")
-    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    status, said = run_here("suspects", *words, f"predictions={path}", f"output_dir={out}")
+    assert status == 0, said
     html = (tmp_path / "out/index.html").read_text()
     assert html.count('class="card"') == 7 == html.count("data:image/jpeg")
     table = pd.read_csv(tmp_path / "out/suspects.csv")
