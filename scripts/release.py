@@ -5,6 +5,7 @@ docs/results/copies_groups.csv (photographs that appear more than once, and thei
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from agegender.data.audit import group_table, said_of, unfit, work_out
@@ -12,15 +13,20 @@ from agegender.data.datamodule import default_cache_dir
 from agegender.data.files import whole_file
 from agegender.data.source import extract
 from agegender.data.table import read_table
+from agegender.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("archive", type=Path, help="UTKFace.tar.gz, the public release")
     cache = default_cache_dir()
-    faces = read_table(extract(parser.parse_args().archive, cache), cache)
+    try:
+        faces = read_table(extract(parser.parse_args().archive, cache), cache)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     frame = work_out(faces, cache).assign(sha256=lambda f: f["sha256"].str[:12])
     groups = group_table(frame)
     shipped = frame.sort_values(["sha256", "file"])[["sha256", "group_id", "slice"]]
@@ -31,7 +37,8 @@ def main() -> None:
     with whole_file(ROOT / "docs/results/copies_groups.csv") as temporary:
         groups.assign(left_out=unfit(groups)).to_csv(temporary, index=False)
     print(said_of(groups))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

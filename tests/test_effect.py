@@ -15,6 +15,8 @@ def run(folder: Path, predicted: list[float], copied: list[bool], **changes: obj
     folder.mkdir()
     (folder / "metrics.json").write_text(json.dumps({"run": about}))
     n = len(predicted)
+    split = pd.DataFrame({"part": ["train"] * (7 + sum(copied)) + ["test"] * n})
+    split.to_csv(folder / "split.csv")
     table = pd.DataFrame({"file": [f"{i}.jpg" for i in range(n)], "part": "test"})
     table = table.assign(group_id=table["file"], copy_in_train=copied, age_years=30.0, gender=1)
     table = table.assign(age_pred=predicted, p_female=np.linspace(0.2, 0.9, n))
@@ -27,6 +29,7 @@ def test_the_effect_is_that_of_the_copied_faces_alone(tmp_path: Path):
     removed = run(tmp_path / "b", [34, 26, 39, 30], [False] * 4)
     row = copies_effect(given, removed)
     assert (row["faces"], row["copied"]) == (4, 2)
+    assert (row["train_given"], row["train_removed"]) == (9, 7)
     assert (row["copied_mae_given"], row["copied_mae_removed"]) == (1.5, 4.0)
     assert (row["other_mae_given"], row["other_mae_removed"]) == (10.0, 4.5)
     assert row["copied_mae_change"] == 2.5

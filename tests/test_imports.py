@@ -35,7 +35,7 @@ ALLOWED = {
     "effect": {"errors"},
     "folds": {"data.splits", "errors", "report"},
     "reports.page": set(),
-    "reports.data_tables": set(),
+    "reports.data_tables": {"figures"},
     "reports.data_figures": {"figures", "reports.data_tables"},
     "reports.data_report": {
         "data.audit", "data.files", "data.pictures", "reports.data_figures",
@@ -49,7 +49,7 @@ ALLOWED = {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
         "module", "provenance", "report",
     },
-    "reports.suspects": {"data.files", "errors", "reports.data_tables", "reports.page"},
+    "reports.suspects": {"data.files", "errors", "figures", "reports.page"},
     "explore": {
         "config", "data.datamodule", "data.pictures", "errors", "reports.data_report",
         "reports.suspects",

@@ -81,7 +81,7 @@ def test_a_document_without_a_place_is_told(tmp_path: Path):
 
 def test_every_published_table_is_what_the_csvs_say():
     tables = published(ROOT / "docs/results")
-    assert len(tables) >= 3
+    assert len(tables) >= 8
     for (document, name), table in tables.items():
         place = f"<!-- {name}:start -->\n{table}\n<!-- {name}:end -->"
         assert place in (ROOT / document).read_text(), f"run scripts/results.py: {name}"
@@ -120,6 +120,7 @@ def test_the_published_rows_are_whole():
     needed = ["val_age_mae", "val_gender_acc", "wall_minutes", "images_per_s", "data_digest"]
     assert runs[needed].notna().all(axis=None)
     # far from the trivial guess (14.6 years, 53 %): a figure of a broken run would stand out
-    short = runs["epochs"] < 20
-    assert (runs["val_age_mae"] < short.map({True: 9, False: 7})).all()
-    assert (runs["val_gender_acc"] > short.map({True: 0.8, False: 0.87})).all()
+    # than which only the short folds are weaker
+    short = runs["split"] == "kfold"
+    assert (runs["val_age_mae"] < short.map({True: 9, False: 8})).all()
+    assert (runs["val_gender_acc"] > short.map({True: 0.8, False: 0.85})).all()

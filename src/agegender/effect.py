@@ -20,10 +20,11 @@ def copies_effect(given: Path, removed: Path) -> dict[str, Any]:
         removed: a run without these copies in its train part.
 
     Returns:
-        seed, the split hash of both, faces (n) of the test part, copied (how many had a copy in
-        `given`), MAE (years) and gender accuracy of both runs on copied and on other faces, and
-        the mean change of the absolute age error, removed - given, on other and on copied faces,
-        the latter with its 95 % interval (bootstrap over photographs, the two networks held).
+        seed, the split hash and the training faces of both, faces (n) of the test part, copied
+        (how many had a copy in `given`), MAE (years) and gender accuracy of both runs on copied
+        and on other faces, and the mean change of the absolute age error, removed - given, on
+        other and on copied faces, the latter with its 95 % interval (bootstrap over photographs,
+        the two networks held).
 
     Raises:
         InputError: if the runs do not belong together.
@@ -45,6 +46,8 @@ def copies_effect(given: Path, removed: Path) -> dict[str, Any]:
         "seed": runs[0]["seed"],
         "split_hash_given": runs[0]["split_hash"],
         "split_hash_removed": runs[1]["split_hash"],
+        "train_given": _train_faces(given),
+        "train_removed": _train_faces(removed),
         "faces": len(both),
         "copied": int(copied.sum()),
     }
@@ -64,6 +67,10 @@ def copies_effect(given: Path, removed: Path) -> dict[str, Any]:
         "change_high": round(high, 4),
     }
     return row
+
+
+def _train_faces(run: Path) -> int:
+    return int((pd.read_csv(run / "split.csv")["part"] == "train").sum())
 
 
 def _interval(values: pd.Series, group: pd.Series) -> tuple[float, float]:

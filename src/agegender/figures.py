@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-__all__ = ["FEMALE", "MALE", "TRAIN", "VAL", "Figure", "bare", "run_figures"]
+__all__ = ["FEMALE", "GENDERS", "MALE", "TRAIN", "VAL", "Figure", "bare", "run_figures"]
 
 MALE, FEMALE = "#0072B2", "#D55E00"  # Okabe & Ito: told apart by colour-blind readers too
 TRAIN, VAL = "#999999", "#009E73"

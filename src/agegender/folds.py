@@ -9,7 +9,7 @@ import pandas as pd
 
 from agegender.data.splits import FOLDS
 from agegender.errors import InputError
-from agegender.report import part_metrics
+from agegender.report import metric_lines, part_metrics
 
 METRICS = ("age_mae", "age_rmse", "age_cs5", "gender_acc", "gender_auroc")
 SAME = ("name", "model", "loss", "seed", "epochs", "precision", "duplicates", "data_digest")
@@ -56,16 +56,10 @@ def gather(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def fold_lines(folds: pd.DataFrame, predictions: pd.DataFrame) -> str:
     """The table for the terminal: every fold, their mean and spread, and all faces pooled."""
-    lines = [f"{'fold':<22}{'faces':>7}{'age MAE':>10}{'CS@5':>8}{'gender acc':>12}"]
-    named: list[tuple[str, Mapping[Any, Any]]] = [
+    rows: list[tuple[str, Mapping[Any, Any]]] = [
         (f"{row['fold']} ({row['split_hash']})", row) for row in folds.to_dict("records")
     ]
-    named.append(("all faces, pooled", part_metrics(predictions)))
-    for name, row in named:
-        lines.append(
-            f"{name:<22}{row['n']:>7.0f}{row['age_mae']:>8.2f} y{row['age_cs5']:>8.1%}"
-            f"{row['gender_acc']:>12.1%}"
-        )
+    lines = metric_lines("fold", [*rows, ("all faces, pooled", part_metrics(predictions))])
     mean, sd = folds[list(METRICS)].mean(), folds[list(METRICS)].std()
     lines.append(
         f"mean ± sd of {len(folds)} folds: age MAE {mean['age_mae']:.2f} ± {sd['age_mae']:.2f}"

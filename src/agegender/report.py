@@ -1,5 +1,6 @@
 """Tables from predictions; needs no torch, so it works on anybody's predictions."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,16 +55,20 @@ def baseline(train: pd.DataFrame, part: pd.DataFrame) -> dict[str, float]:
 
 def result_lines(metrics: dict[str, Any]) -> str:
     """A small table for the terminal from a `metrics.json` value."""
-    lines = [f"{'part':<22}{'faces':>7}{'age MAE':>10}{'CS@5':>8}{'gender acc':>12}"]
     rows = [(part, metrics[part]) for part in metrics["baseline"]]
     rows += [
         (f"{part}, trivial guess", row)
         for part, row in metrics["baseline"].items()
         if "_" not in part
     ]
-    for name, row in rows:
-        lines.append(
-            f"{name:<22}{row['n']:>7}{row['age_mae']:>8.2f} y{row['age_cs5']:>8.1%}"
-            f"{row['gender_acc']:>12.1%}"
-        )
-    return "\n".join(lines)
+    return "\n".join(metric_lines("part", rows))
+
+
+def metric_lines(title: str, rows: Sequence[tuple[str, Mapping[Any, Any]]]) -> list[str]:
+    """Named `part_metrics` in columns, below a line of headings."""
+    head = f"{title:<22}{'faces':>7}{'age MAE':>10}{'CS@5':>8}{'gender acc':>12}"
+    return [head] + [
+        f"{name:<22}{row['n']:>7}{row['age_mae']:>8.2f} y{row['age_cs5']:>8.1%}"
+        f"{row['gender_acc']:>12.1%}"
+        for name, row in rows
+    ]

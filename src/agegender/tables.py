@@ -184,7 +184,10 @@ def effect_table(effect: Path) -> str:
         effect: `copies_effect.csv`, written by `scripts/copies_effect.py`.
     """
     table = pd.read_csv(effect)
+    first = table.iloc[0]
     lines = [
+        f"Training faces: {first['train_given']:,}; without the copies {first['train_removed']:,}.",
+        "",
         "| seed | test faces | copies in train | age MAE (years) | without copies |"
         " gender accuracy | without copies |",
         f"|{'---|' * 7}",

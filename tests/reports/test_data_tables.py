@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from agegender.data.table import Faces
-from agegender.reports.data_figures import density
+from agegender.reports.data_figures import density, pictures
 from agegender.reports.data_tables import age_counts, counts, labelled, parts, whipple
 
 
@@ -51,3 +51,10 @@ def test_parts_say_what_is_left_out():
     assert table["faces"].to_dict() == {"train": 2, "val": 1, "left out": 1}
     assert table["photographs"]["train"] == 1
     assert table["share"]["left out"] == "25.0%"
+
+
+def test_grey_pictures_leave_no_empty_panel():
+    frame = faces([10, 20, 30, 40])
+    frame = frame.assign(brightness=[1.0, 2, 3, 4], contrast=1.0, sharpness=2.0, colour=0.0)
+    assert [axes.axison for axes in pictures(frame, colour=False).axes] == [True] * 3 + [False]
+    assert all(axes.axison for axes in pictures(frame, colour=True).axes)

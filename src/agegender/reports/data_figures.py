@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from agegender.figures import FEMALE, MALE, TRAIN, VAL, bare
-from agegender.reports.data_tables import GENDERS, race_names
+from agegender.figures import FEMALE, GENDERS, MALE, TRAIN, VAL, bare
+from agegender.reports.data_tables import race_names
 
 COLOURS = {"male": MALE, "female": FEMALE}
 PARTS = {"train": TRAIN, "val": VAL, "test": "#CC79A7"}
@@ -178,7 +178,7 @@ def pictures(faces: pd.DataFrame, colour: bool) -> Figure:
         ("sharpness", "Sharpness: variance of the Laplacian", "log10"),
     ] + ([("colour", "Colour: mean spread of the channels", "of 255")] if colour else [])
     grid = figure.subplots(2, 2).flat
-    for axes, (name, title, unit) in zip(grid, panels, strict=False):
+    for (name, title, unit), axes in zip(panels, grid, strict=False):
         edges = np.linspace(shown[name].min(), shown[name].max() + 1e-6, 60)
         for gender in GENDERS:
             mine = shown.loc[shown["gender_name"] == gender, name]

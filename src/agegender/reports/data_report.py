@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from agegender.data.audit import said_of, unfit
+from agegender.data.audit import AGE_TOLERANCE, said_of, unfit
 from agegender.data.files import whole_file
 from agegender.data.pictures import COLOURLESS
 from agegender.reports import data_figures as figures
@@ -42,7 +42,8 @@ def write_report(
         title: of the page.
         faces: a row a picture: file, age_years, gender, race, group_id, part, and what
             `agegender.data.pictures.measure` gives.
-        groups: photographs that appear more than once, as `agegender.data.audit.group_table`.
+        groups: photographs that appear more than once, as `agegender.data.audit.group_table`, with
+            left_out: whether the policy leaves them out of the split.
         rejects: file and reason.
         split: the split of `part`, in words.
         pixels: (N, C, H, W) uint8, a row a face.
@@ -78,7 +79,11 @@ def write_report(
     for name, figure in drawn.items():
         with whole_file(folder / "figures" / f"{name}.png") as temporary:
             figure.savefig(temporary, format="png", dpi=120)
-    sections = _sections(faces, groups, rejects, split, drawn, pixels, groups_shown)
+    sections = _sections(faces, ages, written["parts"], written["counts"], split, drawn, pixels)
+    sections += [
+        ("Photographs that appear more than once", _copies(faces, groups, pixels, groups_shown)),
+        ("Rejected files", _rejects(rejects)),
+    ]
     with whole_file(folder / "index.html") as temporary:
         temporary.write_text(page(title, f"{LABELS} {PRIVATE}", sections))
     return folder / "index.html"
@@ -86,23 +91,14 @@ def write_report(
 
 def _sections(
     faces: pd.DataFrame,
-    groups: pd.DataFrame,
-    rejects: pd.DataFrame,
+    ages: pd.DataFrame,
+    parts: pd.DataFrame,
+    counts: pd.DataFrame,
     split: str,
     drawn: dict[str, Figure],
     pixels: npt.NDArray[np.uint8],
-    groups_shown: int,
 ) -> list[tuple[str, str]]:
-    ages = tables.age_counts(faces)
     age = faces["age_years"]
-    top = ages.nlargest(10, "n")
-    top = pd.DataFrame(
-        {
-            "age (years)": top["age_years"],
-            "faces": top["n"],
-            "share": top["share"].map("{:.1%}".format),
-        }
-    )
     names = ("brightness", "contrast", "sharpness", "colour")[: 4 if pixels.shape[1] == 3 else 3]
     return [
         (
@@ -117,18 +113,11 @@ def _sections(
         ("Gender and race", picture(drawn["who"], "counts by gender and race")),
         (
             "Age by gender by race",
-            picture(drawn["groups"], "counts by age, gender and race")
-            + table(tables.counts(faces)),
+            picture(drawn["groups"], "counts by age, gender and race") + table(counts),
         ),
         (
             "Age heaping",
-            text(
-                f"Whipple's index is {tables.whipple(ages):.0f}: 100 means that ages ending in 0"
-                f" and 5 are as frequent as others from 23 to 62, 500 that no other occurs. The ten"
-                f" most frequent ages:"
-            )
-            + picture(drawn["heaping"], "faces at each year of age")
-            + table(top),
+            _heaping(ages) + picture(drawn["heaping"], "faces at each year of age"),
         ),
         (
             "Pictures",
@@ -141,16 +130,31 @@ def _sections(
         (
             "Split",
             text(f"{split}.")
-            + table(tables.parts(faces))
+            + table(parts)
             + picture(drawn["split_ages"], "density of age in each part"),
         ),
-        ("Photographs that appear more than once", _copies(faces, groups, pixels, groups_shown)),
-        (
-            "Rejected files",
-            text(f"{len(rejects):,} files were left out.")
-            + (table(rejects.head(200)) if len(rejects) else ""),
-        ),
     ]
+
+
+def _heaping(ages: pd.DataFrame) -> str:
+    top = ages.nlargest(10, "n")
+    shown = pd.DataFrame(
+        {
+            "age (years)": top["age_years"],
+            "faces": top["n"],
+            "share": top["share"].map("{:.1%}".format),
+        }
+    )
+    return text(
+        f"Whipple's index is {tables.whipple(ages):.0f}: 100 means that ages ending in 0 and 5"
+        f" are as frequent as others from 23 to 62, 500 that no other occurs. The most"
+        f" frequent ages:"
+    ) + table(shown)
+
+
+def _rejects(rejects: pd.DataFrame) -> str:
+    count = text(f"{len(rejects):,} files were left out.")
+    return count + table(rejects.head(200)) if len(rejects) else count
 
 
 def _grey(faces: pd.DataFrame) -> str:
@@ -178,10 +182,10 @@ def _copies(
             members.append((pixels[row], f"{told}\n{file}"))
         kind = "exact copies" if group.exact else "near copies"
         boxes.append(card(f"{kind}, {float(group.age_range):g} years apart", members))  # type: ignore[arg-type]
-    left = "; where the policy is not keep, they are left out" if unfit(groups).any() else ""
     lead = text(
         f"{said_of(groups)}. In {unfit(groups).sum():,} the genders differ or the ages are more"
-        f" than 5 years apart{left}. All stand in copies.csv."
+        f" than {AGE_TOLERANCE} years apart; data.duplicates leaves {groups['left_out'].sum():,} of"
+        f" them out. All stand in copies.csv."
     )
     if not boxes:
         return lead

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-GENDERS = ("male", "female")
+from agegender.figures import GENDERS
+
 RACES = ("White", "Black", "Asian", "Indian", "Other")  # UTKFace's own codes 0 to 4
 DECADES = (0, 10, 20, 30, 40, 50, 60, 70, 80)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from agegender.data.files import whole_file
 from agegender.errors import InputError
-from agegender.reports.data_tables import GENDERS
+from agegender.figures import GENDERS
 from agegender.reports.page import card, cards, page, text
 
 NEEDED = ["file", "age_years", "age_pred", "gender", "p_female"]
