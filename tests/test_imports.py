@@ -8,6 +8,7 @@ SOURCE = Path(__file__).parents[1] / "src/agegender"
 ALLOWED = {
     "errors": set(),
     "types": set(),
+    "machine": set(),
     "data.files": set(),
     "data.synthetic": {"data.files"},
     "data.table": {"data.files", "errors"},
@@ -42,12 +43,12 @@ ALLOWED = {
         "reports.data_tables", "reports.page",
     },
     "provenance": set(),
-    "config": {"errors"},
+    "config": {"errors", "machine"},
     "cli": {"config", "errors"},
     "checkpoint": {"config", "data.datamodule", "errors", "models.net"},
     "evaluate": {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
-        "module", "provenance", "report",
+        "machine", "module", "provenance", "report",
     },
     "reports.suspects": {"data.files", "errors", "figures", "reports.page"},
     "explore": {
@@ -56,7 +57,7 @@ ALLOWED = {
     },
     "train": {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
-        "evaluate", "figures", "module", "provenance",
+        "evaluate", "figures", "machine", "module", "provenance",
     },
 }  # fmt: skip
 HYDRA = {"config", "cli", "train", "evaluate", "explore", "checkpoint"}

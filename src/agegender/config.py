@@ -21,6 +21,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from agegender.errors import InputError
+from agegender.machine import fastest_precision
 
 OWN = "agegender."
 ALLOWED = (OWN, "lightning.pytorch.", "torch.optim.")
@@ -101,10 +102,13 @@ SCHEMAS = {
 
 
 def register() -> None:
-    """Make the schemas and the `run_dir` resolver known to Hydra; may be called again."""
+    """Make the schemas and the resolvers known to Hydra; may be called again."""
     for name, schema in SCHEMAS.items():
         ConfigStore.instance().store(name=f"{name}_schema", node=schema)
     OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True)
+    OmegaConf.register_new_resolver(
+        "fastest_precision", lambda: fastest_precision()[0], replace=True
+    )
 
 
 def _run_dir(single: str) -> str:

@@ -15,6 +15,7 @@ from agegender.config import build, check_config
 from agegender.data.datamodule import FaceData
 from agegender.data.files import whole_file, write_json
 from agegender.errors import InputError
+from agegender.machine import keep_freed_memory
 from agegender.module import PARTS, FaceModule
 from agegender.provenance import provenance
 
@@ -36,6 +37,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     """
     if cfg.part not in PARTS:
         raise InputError(f"part={cfg.part} is not one of {', '.join(PARTS)}")
+    keep_freed_memory()
     loaded = checkpoint.load(Path(cfg.checkpoint))
     data = _data_of(cfg, loaded.description)
     data.setup("test")

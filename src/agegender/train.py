@@ -21,6 +21,7 @@ from agegender.data.datamodule import FaceData
 from agegender.data.files import whole_file, write_json
 from agegender.errors import InputError
 from agegender.evaluate import predict_parts, score, split_facts
+from agegender.machine import fastest_precision, keep_freed_memory
 from agegender.module import FaceModule
 from agegender.provenance import provenance
 
@@ -42,6 +43,10 @@ def fit(cfg: DictConfig) -> dict[str, Any]:
     check_config(cfg)
     output = Path(cfg.output_dir)
     resume = resume_path(cfg.ckpt_path, output)
+    keep_freed_memory()
+    chosen, why = fastest_precision()
+    reason = why if cfg.trainer.precision == chosen else f"as asked; {chosen} is faster here: {why}"
+    log.info("precision %s: %s", cfg.trainer.precision, reason)
     # filling every new tensor with NaN first, part of torch's deterministic mode, is there to
     # find reads of uninitialised memory; results do not hang on it
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
