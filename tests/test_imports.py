@@ -9,6 +9,7 @@ ALLOWED = {
     "errors": set(),
     "types": set(),
     "machine": set(),
+    "scheduler": set(),
     "data.files": set(),
     "data.synthetic": {"data.files"},
     "data.table": {"data.files", "errors"},

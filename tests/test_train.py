@@ -21,7 +21,7 @@ from agegender.train import fit
 from .conftest import ROOT, SMALL, composed, run_here, run_script
 
 # shuffling, augmentation and dropout are all on, so that continuing has something to get wrong
-CONTINUED = (*SMALL, "augment=light", "model.dropout=0.3", "seed=7")
+CONTINUED = (*SMALL, "augment=light", "model.dropout=0.3", "scheduler=onecycle", "seed=7")
 PARTS = {"train", "val", "test"}
 
 

@@ -29,7 +29,7 @@ class Loaded(NamedTuple):
 
 def describe(config: dict[str, Any], data: FaceData) -> dict[str, Any]:
     """What a checkpoint needs to be used without any config: plain values and one tensor."""
-    names = ("name", "seed", "data", "model", "loss", "optimizer", "augment")
+    names = ("name", "seed", "data", "model", "loss", "optimizer", "scheduler", "augment")
     kept = {name: config[name] for name in names}
     frame = data.frame  # a photograph is known by all its copies, used or not
     groups = frame.loc[frame["part"] == "train", "group_id"]
@@ -38,6 +38,7 @@ def describe(config: dict[str, Any], data: FaceData) -> dict[str, Any]:
         "version": agegender.__version__,
         "config": kept,
         "precision": str(config["trainer"]["precision"]),
+        "max_epochs": config["trainer"]["max_epochs"],
         "split_hash": data.split_hash,
         "data_digest": data.faces.digest,
         "train_digests": short_digests(train.tolist()),

@@ -37,7 +37,11 @@ MONITORS = {
     "val/gender_loss": "min",
 }
 # arguments that the code gives when it builds a node
-SUPPLIED = {"model": {"decoder"}, "optimizer": {"params"}}
+SUPPLIED = {
+    "model": {"decoder"},
+    "optimizer": {"params"},
+    "scheduler": {"optimizer", "total_steps"},
+}
 
 
 @dataclass
@@ -57,6 +61,7 @@ class TrainConfig:
     model: Any = MISSING
     loss: Any = MISSING
     optimizer: Any = MISSING
+    scheduler: Any = MISSING
     callbacks: Any = MISSING
     logger: Any = MISSING
     trainer: Any = MISSING

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from agegender.augment import Augment
 from agegender.errors import InputError, TrainingDiverged
@@ -30,7 +31,9 @@ class FaceModule(pl.LightningModule):
     Args:
         net: images to `Outputs`.
         loss: the age loss.
-        optimizer: parameters -> optimizer; None if the module is only to score.
+        optimizer: groups of parameters -> optimizer; None if the module is only to score.
+        scheduler: (optimizer, total steps) -> learning rate schedule, moved each step; None
+            leaves the rate as it is.
         augment: what happens to training images; None changes nothing.
         age_weight: factor of the age loss.
         gender_weight: factor of the gender loss, binary cross-entropy.
@@ -45,7 +48,8 @@ class FaceModule(pl.LightningModule):
         self,
         net: nn.Module,
         loss: AgeLoss,
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
+        optimizer: Callable[[Iterable[dict[str, Any]]], Optimizer] | None = None,
+        scheduler: Callable[..., LRScheduler] | None = None,
         augment: Augment | None = None,
         age_weight: float = 1.0,
         gender_weight: float = 1.0,
@@ -56,6 +60,7 @@ class FaceModule(pl.LightningModule):
         self.net = net.to(memory_format=torch.channels_last)
         self.loss = loss
         self.optimizer = optimizer
+        self.scheduler = scheduler
         self.augment = augment
         self.age_weight = age_weight
         self.gender_weight = gender_weight
@@ -129,9 +134,28 @@ class FaceModule(pl.LightningModule):
         assert isinstance(scores, FaceMetrics)
         return scores
 
-    def configure_optimizers(self) -> Optimizer:
+    def configure_optimizers(self) -> Any:
+        optimizer, scheduler = self.optimizers_for(int(self.trainer.estimated_stepping_batches))
+        if scheduler is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def optimizers_for(self, total_steps: int) -> tuple[Optimizer, LRScheduler | None]:
+        """Optimizer and schedule of a training of so many steps.
+
+        Weight decay is for the weights of layers alone: biases, and the scales and shifts of
+        norms, are one-dimensional and get none.
+        """
         assert self.optimizer is not None, "this module was made to score only"
-        return self.optimizer(self.parameters())
+        weights = [p for p in self.parameters() if p.ndim > 1]
+        others = [p for p in self.parameters() if p.ndim <= 1]
+        optimizer = self.optimizer([{"params": weights}, {"params": others, "weight_decay": 0.0}])
+        if self.scheduler is None:
+            return optimizer, None
+        return optimizer, self.scheduler(optimizer, total_steps=total_steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["agegender"] = self.description
@@ -143,11 +167,18 @@ class FaceModule(pl.LightningModule):
             InputError: if the recipe, the data or the split is another.
         """
         # a checkpoint brings its learning rate along: another in the config would do nothing
-        for name in ("model", "loss", "optimizer", "augment", "seed"):
-            if before["config"][name] != self.description["config"][name]:
+        for name in ("model", "loss", "optimizer", "scheduler", "augment", "seed"):
+            if before["config"].get(name) != self.description["config"][name]:
                 raise InputError(
                     f"this run cannot be continued: it was started with another {name}"
                 )
+        steady = self.description["config"]["scheduler"]["_target_"].endswith(".constant")
+        if not steady and before["max_epochs"] != self.description["max_epochs"]:
+            raise InputError(
+                f"this run cannot be continued with trainer.max_epochs="
+                f"{self.description['max_epochs']}: its learning rate was planned for"
+                f" {before['max_epochs']} epochs"
+            )
         for name in ("data_digest", "split_hash"):
             if before[name] != self.description[name]:
                 raise InputError(

@@ -79,15 +79,16 @@ def build_module(cfg: DictConfig) -> FaceModule:
         net=build(cfg.model, decoder=loss),
         loss=loss,
         optimizer=build(cfg.optimizer),
+        scheduler=build(cfg.scheduler),
         augment=build(cfg.augment),
         age_weight=cfg.age_weight,
         gender_weight=cfg.gender_weight,
         seed=cfg.seed,
     )
     try:
-        module.configure_optimizers()  # so that a bad value is told before any data is touched
+        module.optimizers_for(total_steps=1)  # a bad value is told before any data is touched
     except ValueError as error:
-        raise InputError(f"optimizer: {error}") from error
+        raise InputError(str(error)) from error
     return module
 
 
