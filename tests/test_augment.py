@@ -79,3 +79,13 @@ def test_the_configs_say_what_they_are():
     light = dict(composed("augment=light").augment)
     del light["_target_"]
     assert light == LIGHT
+
+
+def test_a_flip_alone_is_the_flip_among_others():
+    image = torch.rand(16, 3, 8, 8)
+    alone = Augment(flip=0.5)(image, torch.Generator().manual_seed(3))
+    among = Augment(flip=0.5, rotate=1e-9)(image, torch.Generator().manual_seed(3))
+    assert torch.allclose(alone, among, atol=1e-5)
+    flipped = [torch.equal(a, b.flip(2)) for a, b in zip(alone, image, strict=True)]
+    assert 0 < sum(flipped) < 16
+    assert all(torch.equal(a, b) for a, b, f in zip(alone, image, flipped, strict=True) if not f)

@@ -58,7 +58,7 @@ ALLOWED = {
     },
     "train": {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
-        "evaluate", "figures", "machine", "module", "provenance",
+        "evaluate", "figures", "machine", "module", "provenance", "report",
     },
 }  # fmt: skip
 HYDRA = {"config", "cli", "train", "evaluate", "explore", "checkpoint"}

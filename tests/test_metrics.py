@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agegender.metrics import FaceMetrics
-from agegender.report import auroc, baseline, part_metrics
+from agegender.report import auroc, baseline, part_metrics, seconds_to
 from agegender.types import Batch, Outputs
 
 
@@ -119,3 +119,15 @@ def test_what_is_kept_of_each_step_does_not_cut_the_heap_in_pieces():
     done = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 80, "MB more after 10 steps"
+
+
+def test_a_bar_is_met_by_the_first_epoch_that_is_good_in_both():
+    history = pd.DataFrame(
+        {
+            "val/age_mae": [6.0, 7.0, 6.4, 6.0],
+            "val/gender_acc": [0.8, 0.95, 0.9, 0.9],
+            "since_start": [10.0, 20.0, 30.0, 40.0],
+        }
+    )
+    assert seconds_to(history, 6.4, 0.9) == 30.0
+    assert seconds_to(history, 5.0, 0.9) is None

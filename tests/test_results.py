@@ -64,6 +64,15 @@ def test_rows_are_added_once_and_an_unfinished_run_changes_nothing(tmp_path: Pat
         reproduction_table(table, control(tmp_path / "keras.csv", "xyz"))
 
 
+def test_a_table_of_an_earlier_version_gets_the_new_columns(tmp_path: Path):
+    table = tmp_path / "runs.csv"
+    record([finished_run(tmp_path / "a", 1, 6.0, test=False)], table)
+    pd.read_csv(table).drop(columns="seconds_to_notebook").to_csv(table, index=False)
+    assert record([], table) == 0
+    assert list(pd.read_csv(table).columns) == COLUMNS
+    assert pd.read_csv(table)["val_age_mae"].tolist() == [6.0]
+
+
 def test_a_single_seed_is_called_one(tmp_path: Path):
     record([finished_run(tmp_path / "1", 1, 6.0, test=False)], tmp_path / "runs.csv")
     text = reproduction_table(tmp_path / "runs.csv", control(tmp_path / "keras.csv", "abc"))

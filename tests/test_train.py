@@ -54,7 +54,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
     histories = [pd.read_csv(folder / "history.csv") for folder in (one, other)]
-    costs = ["seconds", "train_seconds", "cpu_seconds", "anonymous_mb"]
+    costs = ["since_start", "seconds", "train_seconds", "cpu_seconds", "anonymous_mb"]
     pd.testing.assert_frame_equal(*(table.drop(columns=costs) for table in histories))
 
 
@@ -269,3 +269,16 @@ def test_a_step_s_randomness_hangs_on_seed_epoch_and_step():
     seeds = {step_seed(s, e, k) for s in range(3) for e in range(5) for k in range(50)}
     assert len(seeds) == 750
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_the_clock_of_a_run_starts_with_its_process(tmp_path: Path):
+    began = time.monotonic()
+    done = run_script("train", *SMALL, f"output_dir={tmp_path}", "data.split=notebook")
+    took = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    history = pd.read_csv(tmp_path / "history.csv")
+    first, last = history["since_start"]
+    assert history["seconds"].iloc[0] + 1 < first < last < took  # importing alone takes longer
+    assert last - first >= history["seconds"].iloc[1] * 0.9
+    about = json.loads((tmp_path / "metrics.json").read_text())["run"]
+    assert about["seconds_to_notebook"] is None  # nobody gets there with two epochs on drawings

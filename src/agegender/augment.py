@@ -46,17 +46,23 @@ class Augment:
             image: the batch.
             generator: where every random number comes from; on the image's device.
         """
-        if self.flip or self.rotate or self.scale or self.shift:
+        if self.rotate or self.scale or self.shift:
             image = self._move(image, generator)
+        elif self.flip:  # alone it needs no interpolation
+            mirror = self._mirror(image, generator)[:, None, None, None]
+            image = torch.where(mirror, image.flip(3), image)
         if self.brightness:
             gain = 1 + self.brightness * _uniform(len(image), image, generator)
             image = (image * gain[:, None, None, None]).clamp(0, 1)
         return image
 
+    def _mirror(self, image: Tensor, generator: Generator) -> Tensor:
+        """(n,) bool: which faces are flipped."""
+        return torch.rand(len(image), generator=generator, device=image.device) < self.flip
+
     def _move(self, image: Tensor, generator: Generator) -> Tensor:
         n = len(image)
-        draw = torch.rand(n, generator=generator, device=image.device)
-        mirror = torch.where(draw < self.flip, -1.0, 1.0)
+        mirror = torch.where(self._mirror(image, generator), -1.0, 1.0)
         angle = math.radians(self.rotate) * _uniform(n, image, generator)
         size = 1 + self.scale * _uniform(n, image, generator)
         # a shift by half the picture is 1 in grid_sample's -1..1 coordinates

@@ -1,6 +1,7 @@
 """What happens beside the training: the history, and what the run has cost."""
 
 import logging
+import os
 import re
 import resource
 import sys
@@ -31,6 +32,7 @@ class History(Checkpoint):
     def __init__(self, path: str) -> None:
         self.path = Path(path)
         self.rows: list[dict[str, float]] = []
+        self._before = 0.0  # seconds that the processes took which this one continues
         self._epoch_start = self._val_start = self._val_seconds = self._cpu_start = 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -38,6 +40,7 @@ class History(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = state_dict["rows"]
+        self._before = self.rows[-1]["since_start"] if self.rows else 0.0
 
     def costs(self) -> dict[str, float]:
         """wall_minutes, cpu_minutes, images_per_s (training only), peak_anonymous_mb."""
@@ -70,6 +73,7 @@ class History(Checkpoint):
             **metrics,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "images": len(module.predictions["train"].row),
+            "since_start": self._before + process_seconds(),
             "seconds": seconds,
             "train_seconds": seconds - self._val_seconds,
             "cpu_seconds": time.process_time() - self._cpu_start,
@@ -107,6 +111,16 @@ class Progress(TQDMProgressBar):
 
     def __init__(self, refresh_rate: int = 20) -> None:
         super().__init__(refresh_rate if sys.stdout.isatty() else 0)
+
+
+def process_seconds() -> float:
+    """Seconds since this process started, imports and all; off Linux, its processor seconds."""
+    try:
+        started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+    except OSError:
+        return time.process_time()
+    return uptime - int(started) / os.sysconf("SC_CLK_TCK")
 
 
 def anonymous_mb() -> float:

@@ -53,6 +53,21 @@ def baseline(train: pd.DataFrame, part: pd.DataFrame) -> dict[str, float]:
     return part_metrics(part.assign(age_pred=float(train["age_years"].median()), p_female=majority))
 
 
+def seconds_to(history: pd.DataFrame, age_mae: float, gender_acc: float) -> float | None:
+    """Seconds from the start of a training to the first epoch that validates so well.
+
+    Args:
+        history: `history.csv`.
+        age_mae: at most so many years on the validation part.
+        gender_acc: and at least this accuracy, 0 to 1, in the same epoch.
+
+    Returns:
+        None if no epoch does.
+    """
+    good = (history["val/age_mae"] <= age_mae) & (history["val/gender_acc"] >= gender_acc)
+    return float(history["since_start"].iloc[int(good.argmax())]) if good.any() else None
+
+
 def result_lines(metrics: dict[str, Any]) -> str:
     """A small table for the terminal from a `metrics.json` value."""
     rows = [(part, metrics[part]) for part in metrics["baseline"]]

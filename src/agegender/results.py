@@ -15,8 +15,8 @@ COLUMNS = [
     "split_hash", "data_digest", "seed", "epochs", "best_epoch", "precision", "val_age_mae",
     "val_gender_acc", "val_best_age_mae", "val_best_gender_acc", "test_age_mae",
     "test_gender_acc", "test_keep_age_mae", "test_keep_gender_acc", "test_clean_age_mae",
-    "test_clean_gender_acc", "wall_minutes", "cpu_minutes", "images_per_s", "peak_rss_mb",
-    "peak_anonymous_mb", "threads", "cpu", "torch", "lightning",
+    "test_clean_gender_acc", "wall_minutes", "cpu_minutes", "images_per_s", "seconds_to_notebook",
+    "peak_rss_mb", "peak_anonymous_mb", "threads", "cpu", "torch", "lightning",
 ]  # fmt: skip
 
 # words of a command that only say where a run lay and how often it was cut
@@ -73,5 +73,6 @@ def record(runs: list[Path], table: Path) -> int:
     known = set(zip(before["date"], before["command"], strict=True))
     new = [(r["date"], r["command"]) not in known for _, r in rows.iterrows()]
     with whole_file(table) as temporary:
-        pd.concat([before, rows[new]])[COLUMNS].to_csv(temporary, index=False)
+        # a table of an earlier version may lack columns; theirs stay empty
+        pd.concat([before, rows.loc[new]]).reindex(columns=COLUMNS).to_csv(temporary, index=False)
     return sum(new)
