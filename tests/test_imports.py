@@ -33,7 +33,7 @@ ALLOWED = {
     "report": set(),
     "figures": set(),
     "results": {"errors", "data.files"},
-    "tables": {"errors", "data.copies", "data.files"},
+    "tables": {"errors", "data.copies", "data.files", "report"},
     "effect": {"errors"},
     "folds": {"data.splits", "errors", "report"},
     "reports.page": set(),

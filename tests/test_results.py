@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from agegender.errors import InputError
+from agegender.report import NOTEBOOK
 from agegender.results import COLUMNS, record, row_of
-from agegender.tables import NOTEBOOK, published, put_table, reproduction_table
+from agegender.tables import published, put_table, reproduction_table
 
 from .conftest import ROOT
 

@@ -58,8 +58,12 @@ def test_decay_is_for_the_weights_of_layers_alone():
         assert decay[id(parameter)] == (0.0 if is_norm_or_bias else 0.05), name
 
 
-def test_a_planned_rate_is_not_continued_for_more_epochs(tmp_path):
+def test_a_planned_rate_or_another_precision_is_not_continued(tmp_path):
     words = (*SMALL, "scheduler=onecycle", f"output_dir={tmp_path / 'run'}")
     fit(composed(*words, "trainer.max_epochs=1"))
     with pytest.raises(InputError, match="was planned for 1 epochs"):
         fit(composed(*words, "trainer.max_epochs=2", "ckpt_path=last"))
+    given = composed(*words).trainer.precision
+    other = {"32-true": "bf16-mixed", "bf16-mixed": "32-true"}[given]
+    with pytest.raises(InputError, match=f"precision={other}: it was started with {given}"):
+        fit(composed(*words, f"trainer.precision={other}", "ckpt_path=last"))

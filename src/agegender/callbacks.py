@@ -17,6 +17,7 @@ from agegender.data.files import whole_file
 from agegender.module import FaceModule
 
 log = logging.getLogger(__name__)
+IMPORTED = time.perf_counter()
 
 
 class History(Checkpoint):
@@ -114,12 +115,12 @@ class Progress(TQDMProgressBar):
 
 
 def process_seconds() -> float:
-    """Seconds since this process started, imports and all; off Linux, its processor seconds."""
+    """Seconds since this process started, imports and all; off Linux, since it imported this."""
     try:
         started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
         uptime = float(Path("/proc/uptime").read_text().split()[0])
     except OSError:
-        return time.process_time()
+        return time.perf_counter() - IMPORTED
     return uptime - int(started) / os.sysconf("SC_CLK_TCK")
 
 

@@ -32,8 +32,8 @@ class FaceModule(pl.LightningModule):
         net: images to `Outputs`.
         loss: the age loss.
         optimizer: groups of parameters -> optimizer; None if the module is only to score.
-        scheduler: (optimizer, total steps) -> learning rate schedule, moved each step; None
-            leaves the rate as it is.
+        scheduler: (optimizer, total steps) -> learning rate schedule, moved each step; None if
+            the module is only to score.
         augment: what happens to training images; None changes nothing.
         age_weight: factor of the age loss.
         gender_weight: factor of the gender loss, binary cross-entropy.
@@ -136,25 +136,22 @@ class FaceModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer, scheduler = self.optimizers_for(int(self.trainer.estimated_stepping_batches))
-        if scheduler is None:
-            return optimizer
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def optimizers_for(self, total_steps: int) -> tuple[Optimizer, LRScheduler | None]:
+    def optimizers_for(self, total_steps: int) -> tuple[Optimizer, LRScheduler]:
         """Optimizer and schedule of a training of so many steps.
 
         Weight decay is for the weights of layers alone: biases, and the scales and shifts of
         norms, are one-dimensional and get none.
         """
         assert self.optimizer is not None, "this module was made to score only"
+        assert self.scheduler is not None, "this module was made to score only"
         weights = [p for p in self.parameters() if p.ndim > 1]
         others = [p for p in self.parameters() if p.ndim <= 1]
         optimizer = self.optimizer([{"params": weights}, {"params": others, "weight_decay": 0.0}])
-        if self.scheduler is None:
-            return optimizer, None
         return optimizer, self.scheduler(optimizer, total_steps=total_steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -172,6 +169,11 @@ class FaceModule(pl.LightningModule):
                 raise InputError(
                     f"this run cannot be continued: it was started with another {name}"
                 )
+        if before["precision"] != self.description["precision"]:
+            raise InputError(
+                f"this run cannot be continued with trainer.precision="
+                f"{self.description['precision']}: it was started with {before['precision']}"
+            )
         steady = self.description["config"]["scheduler"]["_target_"].endswith(".constant")
         if not steady and before["max_epochs"] != self.description["max_epochs"]:
             raise InputError(
