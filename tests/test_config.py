@@ -2,6 +2,7 @@ import importlib
 import pkgutil
 
 import pytest
+import torch
 import yaml
 from omegaconf import OmegaConf
 
@@ -10,7 +11,7 @@ import agegender.models
 from agegender.config import check_config, did_you_mean, find_target
 from agegender.errors import InputError
 
-from .conftest import ROOT, composed, refusal, run_here, run_script
+from .conftest import ROOT, SMALL, composed, refusal, run_here, run_script
 
 CONF = ROOT / "conf"
 OPTIONS = sorted(path for path in CONF.glob("*/*.yaml"))
@@ -49,6 +50,19 @@ def test_an_experiments_own_values_win_over_the_groups():
     assert cfg.trainer.max_epochs == 30
     assert cfg.optimizer.lr == 1e-3
     assert cfg.data.batch_size == 32
+
+
+def test_the_gpu_trainer_is_one_for_a_gpu():
+    cfg = composed("trainer=gpu", "trainer.max_epochs=3", "output_dir=out")
+    check_config(cfg)
+    assert cfg.trainer._target_ == "lightning.pytorch.Trainer"
+    assert (cfg.trainer.accelerator, cfg.trainer.devices) == ("gpu", 1)
+    assert cfg.trainer.precision == "bf16-mixed"
+    assert cfg.trainer.max_epochs == 3
+    assert cfg.channels_last
+    assert cfg.data.pin_memory
+    assert not cfg.compile
+    assert composed("trainer=gpu", "compile=true", "output_dir=out").compile
 
 
 def test_all_mistakes_are_told_at_once():
@@ -125,6 +139,12 @@ def test_mistakes_on_the_command_line_end_in_a_sentence(words, said, tmp_path):
     told = refusal("train", "data=synthetic", *words, cwd=tmp_path)
     assert said in told
     assert "drawing" not in told, "no data is touched"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told(tmp_path):
+    told = refusal("train", *SMALL, "trainer=gpu", "output_dir=run", cwd=tmp_path)
+    assert "gpu" in told.lower()
 
 
 def test_a_mistake_ends_the_process_as_it_should(tmp_path):

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agegender.errors import InputError, TrainingDiverged
 from agegender.module import step_seed
-from agegender.train import fit
+from agegender.train import build_module, fit
 
 from .conftest import ROOT, SMALL, composed, run_here, run_script
 
@@ -282,3 +282,27 @@ def test_the_clock_of_a_run_starts_with_its_process(tmp_path: Path):
     assert last - first >= history["seconds"].iloc[1] * 0.9
     about = json.loads((tmp_path / "metrics.json").read_text())["run"]
     assert about["seconds_to_notebook"] is None  # nobody gets there with two epochs on drawings
+
+
+@pytest.mark.parametrize(("accuracy", "epochs"), [(0.0, 1), (1.1, 2)])
+def test_a_run_ends_when_it_is_as_good_as_asked(accuracy: float, epochs: int, tmp_path: Path):
+    bars = ("callbacks.until.age_mae=100", f"callbacks.until.gender_acc={accuracy}")
+    metrics = small_run(tmp_path, "callbacks=until", *bars)
+    assert metrics["run"]["epochs"] == epochs
+
+
+def test_layout_and_compiling_leave_the_network_as_it_is():
+    images = torch.rand(4, 1, 48, 48)
+    outputs, names = [], []
+    for words in ("channels_last=true", "channels_last=false", "compile=true"):
+        torch.manual_seed(0)
+        module = build_module(composed(*SMALL, words, "output_dir=out")).eval()
+        weights = next(p for p in module.net.parameters() if p.ndim == 4 and p.shape[1] > 1)
+        last = weights.is_contiguous(memory_format=torch.channels_last)
+        assert last == (words != "channels_last=false")
+        names.append(list(module.state_dict()))
+        if words != "compile=true":  # compiling takes longer than all the rest
+            outputs.append(module(images).age)
+    torch.testing.assert_close(*outputs)
+    assert names[0] == names[1] == names[2]
+    assert module.net._compiled_call_impl is not None

@@ -88,6 +88,23 @@ class History(Checkpoint):
         log.info("epoch %d of %s: %s (%.0f s)", row["epoch"], trainer.max_epochs, told, seconds)
 
 
+class Until(pl.Callback):
+    """Ends the training after the first epoch that validates so well.
+
+    Args:
+        age_mae: at most so many years on the validation part.
+        gender_acc: and at least this accuracy, 0 to 1, in the same epoch.
+    """
+
+    def __init__(self, age_mae: float, gender_acc: float) -> None:
+        self.age_mae, self.gender_acc = age_mae, gender_acc
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        seen = trainer.callback_metrics
+        if seen["val/age_mae"] <= self.age_mae and seen["val/gender_acc"] >= self.gender_acc:
+            trainer.should_stop = True
+
+
 class RunCheckpoint(ModelCheckpoint):
     """Lightning's, whose files and best score are still known after the run's folder was moved."""
 

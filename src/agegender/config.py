@@ -56,6 +56,9 @@ class TrainConfig:
     monitor_mode: str = "min"
     age_weight: float = 1.0
     gender_weight: float = 1.0
+    channels_last: bool = True
+    keep_freed_memory: bool = True
+    compile: bool = False
     data: Any = MISSING
     augment: Any = MISSING
     model: Any = MISSING

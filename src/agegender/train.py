@@ -46,7 +46,8 @@ def fit(cfg: DictConfig) -> dict[str, Any]:
     check_config(cfg)
     output = Path(cfg.output_dir)
     resume = resume_path(cfg.ckpt_path, output)
-    keep_freed_memory()
+    if cfg.keep_freed_memory:
+        keep_freed_memory()
     chosen, why = fastest_precision()
     reason = why if cfg.trainer.precision == chosen else f"as asked; {chosen} is faster here: {why}"
     log.info("precision %s: %s", cfg.trainer.precision, reason)
@@ -87,7 +88,10 @@ def build_module(cfg: DictConfig) -> FaceModule:
         age_weight=cfg.age_weight,
         gender_weight=cfg.gender_weight,
         seed=cfg.seed,
+        channels_last=cfg.channels_last,
     )
+    if cfg.compile:
+        module.net.compile()  # in place: the names in checkpoints stay
     try:
         module.optimizers_for(total_steps=1)  # a bad value is told before any data is touched
     except ValueError as error:

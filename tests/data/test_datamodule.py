@@ -27,6 +27,13 @@ def test_training_batches_are_shuffled_anew_each_epoch_and_hold_each_face_once(c
     assert batch.age.dtype == batch.gender.dtype == torch.float32
 
 
+def test_batches_are_pinned_where_asked():
+    for pinned in (False, True):
+        data = FaceData(drawn=160, image_size=48, pin_memory=pinned)
+        data.setup("fit")
+        assert data.train_dataloader().pin_memory == pinned
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -58,6 +58,7 @@ class FaceData(pl.LightningDataModule):
         image_size: side of the network's input, pixels.
         channels: 1 (grey) or 3 (RGB).
         batch_size: faces a training step.
+        pin_memory: put batches where a CUDA GPU copies them from while it computes.
         seed: decides the order of the training faces, together with the epoch.
 
     Raises:
@@ -79,6 +80,7 @@ class FaceData(pl.LightningDataModule):
         image_size: int = 128,
         channels: Literal[1, 3] = 1,
         batch_size: int = 32,
+        pin_memory: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -111,7 +113,7 @@ class FaceData(pl.LightningDataModule):
         self.fold = fold
         self.duplicates = duplicates or ("one" if split in BY_GROUP else "keep")
         self.image_size, self.channels = image_size, channels
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.pin_memory, self.seed = batch_size, pin_memory, seed
         self._faces: Faces | None = None
 
     def setup(self, stage: str) -> None:
@@ -174,7 +176,13 @@ class FaceData(pl.LightningDataModule):
         # the sampler yields whole batches of positions; no worker could be faster than one
         # fancy index into the memory map
         dataset = FaceBatches(self.pixels, self.frame, rows)
-        return DataLoader(dataset, batch_size=None, sampler=batches, collate_fn=_as_it_is)
+        return DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=batches,
+            collate_fn=_as_it_is,
+            pin_memory=self.pin_memory,
+        )
 
     def _read(self) -> Faces:
         if self.csv:
