@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
+UTKFACE ?= UTKFace.tar.gz
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint types clean
+.PHONY: help setup demo test test-all lint types bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +33,9 @@ lint: setup  ## style
 
 types: setup  ## static types
 	$(BIN)/mypy
+
+bench: setup  ## how fast, side by side: half an hour on a machine that does nothing else
+	$(BIN)/python scripts/benchmark.py data.archive=$(UTKFACE)
 
 clean:  ## remove .venv and caches, keep runs
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

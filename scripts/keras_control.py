@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from agegender.bench.keras_way import arrays, network
 from agegender.data.datamodule import FaceData
 from agegender.data.files import whole_file
 
@@ -39,25 +40,10 @@ def main() -> None:
     parts = {part: _arrays(data, part) for part in ("train", "val")}
 
     keras.utils.set_random_seed(given.seed)
-    layers = keras.layers
-    picture = flow = keras.Input((128, 128, 1))
-    for width in (32, 64, 128, 256):
-        flow = layers.Conv2D(width, 3, activation="relu")(flow)
-        flow = layers.MaxPooling2D(2)(flow)
-    flow = layers.Flatten()(flow)
-    outputs = {}
-    for name, activation in (("gender", "sigmoid"), ("age", "relu")):
-        branch = layers.Dropout(0.3)(layers.Dense(256, activation="relu")(flow))
-        outputs[name] = layers.Dense(1, activation=activation, name=name)(branch)
-    network = keras.Model(picture, outputs)
-    network.compile(
-        optimizer="adam",
-        loss={"gender": "binary_crossentropy", "age": "mae"},
-        metrics={"gender": "accuracy", "age": "mae"},
-    )
+    model = network(keras)
     given.backup.mkdir(parents=True, exist_ok=True)
     log = given.backup / "history.csv"
-    network.fit(
+    model.fit(
         *parts["train"],
         validation_data=parts["val"],
         batch_size=BATCH,
@@ -87,12 +73,10 @@ def main() -> None:
 
 
 def _arrays(data: FaceData, part: str) -> tuple[Array, dict[str, Array]]:
-    """Pictures (N, 128, 128, 1) float32 in 0..1, and the two labels, as the notebook had them."""
     rows = data.rows(part)
     frame = data.frame.iloc[rows]
-    pixels = (data.pixels[rows].transpose(0, 2, 3, 1) / 255).astype(np.float32)
-    age = frame["age_years"].to_numpy(np.float32)
-    return pixels, {"gender": frame["gender"].to_numpy(np.float32), "age": age}
+    age, gender = (frame[name].to_numpy(np.float32) for name in ("age_years", "gender"))
+    return arrays(data.pixels[rows], age, gender)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agegender.errors import InputError
 from agegender.results import record
-from agegender.tables import published, put_table
+from agegender.tables.published import published, put_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs/results"

@@ -9,6 +9,7 @@ ALLOWED = {
     "errors": set(),
     "types": set(),
     "machine": set(),
+    "usage": set(),
     "scheduler": set(),
     "data.files": set(),
     "data.synthetic": {"data.files"},
@@ -29,11 +30,18 @@ ALLOWED = {
     "losses": {"types"},  # any file below losses/
     "metrics": {"types"},
     "module": {"augment", "metrics", "models.net", "errors", "types"},
-    "callbacks": {"module", "data.files"},
+    "callbacks": {"module", "data.files", "usage"},
     "report": set(),
     "figures": set(),
     "results": {"errors", "data.files"},
-    "tables": {"errors", "data.copies", "data.files", "report"},
+    "tables.cells": set(),
+    "tables.reproduction": {"errors", "report"},
+    "tables.copies": {"data.copies", "tables.cells"},
+    "tables.labels": {"tables.cells"},
+    "tables.speed": set(),
+    "tables.published": {
+        "errors", "data.files", "tables.copies", "tables.labels", "tables.reproduction",
+    },
     "effect": {"errors"},
     "folds": {"data.splits", "errors", "report"},
     "reports.page": set(),
@@ -60,13 +68,39 @@ ALLOWED = {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
         "evaluate", "figures", "machine", "module", "provenance", "report",
     },
+    "bench.link": {"usage"},
+    "bench.textbook": {"data.datamodule"},
+    "bench.pacer": {"bench.link", "data.datamodule", "evaluate", "module", "types"},
+    "bench.loops": {
+        "bench.link", "bench.textbook", "config", "data.datamodule", "machine", "module", "train",
+        "types",
+    },
+    "bench.limits": {"bench.link", "bench.loops", "data.cache", "data.datamodule", "types"},
+    "bench.keras_way": {"bench.link"},
+    "bench.ways": {"bench.limits", "bench.link", "bench.loops"},
+    "bench.rounds": {"errors", "usage"},
+    "bench.summary": set(),
+    "bench.ladder": {"bench.rounds"},
+    "bench.costs": {"bench.rounds"},
+    "bench.compare": {"bench.ladder", "bench.rounds", "bench.summary", "data.datamodule"},
+    "bench.run": {
+        "bench.compare", "bench.costs", "bench.ladder", "bench.rounds", "bench.summary", "config",
+        "data.datamodule", "data.files", "errors", "provenance",
+    },
 }  # fmt: skip
-HYDRA = {"config", "cli", "train", "evaluate", "explore", "checkpoint"}
-LIGHTNING = {"module", "data.datamodule", "callbacks", "train", "evaluate", "config", "cli"}
+HYDRA = {
+    "config", "cli", "train", "evaluate", "explore", "checkpoint",
+    "bench.loops", "bench.limits", "bench.ways", "bench.run",
+}  # fmt: skip
+LIGHTNING = {
+    "module", "data.datamodule", "callbacks", "train", "evaluate", "config", "cli", "bench.pacer",
+}  # fmt: skip
 WITHOUT_TORCH = {
-    "report", "figures", "results", "tables", "effect", "folds", "data.table", "data.splits",
-    "data.cache", "data.pictures", "reports.page", "reports.data_tables", "reports.data_figures",
-    "reports.data_report", "reports.suspects",
+    "usage", "bench.link", "bench.keras_way", "bench.rounds", "bench.summary", "bench.ladder",
+    "bench.costs", "report", "figures", "results", "tables.cells", "tables.reproduction",
+    "tables.copies", "tables.labels", "tables.speed", "tables.published", "effect", "folds",
+    "data.table", "data.splits", "data.cache", "data.pictures", "reports.page",
+    "reports.data_tables", "reports.data_figures", "reports.data_report", "reports.suspects",
 }  # fmt: skip
 
 

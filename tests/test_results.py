@@ -7,7 +7,8 @@ import pytest
 from agegender.errors import InputError
 from agegender.report import NOTEBOOK
 from agegender.results import COLUMNS, record, row_of
-from agegender.tables import published, put_table, reproduction_table
+from agegender.tables.published import published, put_table
+from agegender.tables.reproduction import reproduction_table
 
 from .conftest import ROOT
 

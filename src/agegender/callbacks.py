@@ -1,9 +1,6 @@
 """What happens beside the training: the history, and what the run has cost."""
 
 import logging
-import os
-import re
-import resource
 import sys
 import time
 from pathlib import Path
@@ -15,9 +12,9 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, TQDMProgres
 
 from agegender.data.files import whole_file
 from agegender.module import FaceModule
+from agegender.usage import anonymous_mb, process_seconds
 
 log = logging.getLogger(__name__)
-IMPORTED = time.perf_counter()
 
 
 class History(Checkpoint):
@@ -129,25 +126,3 @@ class Progress(TQDMProgressBar):
 
     def __init__(self, refresh_rate: int = 20) -> None:
         super().__init__(refresh_rate if sys.stdout.isatty() else 0)
-
-
-def process_seconds() -> float:
-    """Seconds since this process started, imports and all; off Linux, since it imported this."""
-    try:
-        started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
-        uptime = float(Path("/proc/uptime").read_text().split()[0])
-    except OSError:
-        return time.perf_counter() - IMPORTED
-    return uptime - int(started) / os.sysconf("SC_CLK_TCK")
-
-
-def anonymous_mb() -> float:
-    """This process's resident memory without mapped files, in MB; all of it off Linux."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        status = ""
-    found = re.search(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
-    return (
-        int(found[1]) / 1e3 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    )

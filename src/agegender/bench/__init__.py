@@ -1,0 +1,1 @@
+"""Ways to train the same network, measured side by side."""

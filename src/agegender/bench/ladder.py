@@ -1,0 +1,83 @@
+"""Where a training step's time goes, and what each means of this project takes off it."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from agegender.bench.rounds import Bench, rounds, tell
+
+PLAIN = {
+    "optimizer.fused=false": "fused optimizer",
+    "keep_freed_memory=false": "freed memory kept",
+    "channels_last=false": "channels last",
+    "trainer.precision=32-true": "bfloat16",
+}  # as torch comes, and what this project does instead
+
+
+def steps_table(blocks: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """What each means adds to a step on a constant batch.
+
+    Args:
+        blocks: of training, as `agegender.bench.rounds.rounds` returns them; a way a means.
+        names: of the ways, the plainest first.
+
+    Returns:
+        A row a way: way, images_per_s, lowest, highest, over_plain (median of the rounds' own
+        ratios to the first way), user_s, sys_s (for 1,000 images).
+    """
+    blocks = blocks[blocks["order"] == "train"]
+    rate = blocks.assign(rate=blocks["images"] / blocks["seconds"])
+    by_round = rate.pivot_table(index="round", columns="way", values="rate")
+    plain = by_round[names[0]]
+    rows = []
+    for way in names:
+        mine = blocks[blocks["way"] == way]
+        per_image = 1000 / mine["images"].sum()
+        rows.append(
+            {
+                "way": way,
+                "images_per_s": by_round[way].median(),
+                "lowest": by_round[way].min(),
+                "highest": by_round[way].max(),
+                "over_plain": (by_round[way] / plain).median(),
+                "user_s": mine["user_s"].sum() * per_image,
+                "sys_s": mine["sys_s"].sum() * per_image,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def ladder(
+    bench: Bench, model: str, precision: str, repeats: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One means after the other on a constant batch, and the operators before and after all.
+
+    Args:
+        bench: where processes come from.
+        model: an option of `conf/model/`.
+        precision: of the project's own ways.
+        repeats: rounds that count.
+
+    Returns:
+        Rows as of `agegender.bench.ladder.steps_table`, and as of its `operators` with the way
+        that they are of.
+    """
+    words = list(PLAIN)
+    ways = {"as torch comes": bench.start("ceiling", f"model={model}", *words)}
+    for word, means in PLAIN.items():
+        words.remove(word)
+        if means == "bfloat16" and not precision.startswith("bf16"):
+            tell("this processor has no fast bfloat16, so that is left out")
+        else:
+            ways[means] = bench.start("ceiling", f"model={model}", *words)
+    blocks = rounds(ways, bench.start("peak"), repeats, ["train"])
+    profiles = [
+        pd.DataFrame(ways[way].ask("profile")["operators"]).assign(way=way)
+        for way in ("as torch comes", list(ways)[-1])
+    ]
+    for process in ways.values():
+        process.end()
+    return (
+        steps_table(blocks, list(ways)).assign(model=model),
+        pd.concat(profiles).assign(model=model),
+    )

@@ -1,0 +1,1 @@
+"""Published tables, as Markdown, from the CSVs in docs/results."""

@@ -1,0 +1,43 @@
+"""Every published table and its place."""
+
+from pathlib import Path
+
+from agegender.data.files import whole_file
+from agegender.errors import InputError
+from agegender.tables import copies, labels, reproduction
+
+
+def published(results: Path) -> dict[tuple[str, str], str]:
+    """Every published table: the document and the name of its place there, and its text.
+
+    Args:
+        results: the folder `docs/results`.
+    """
+    runs = results / "runs.csv"
+    about_copies = "docs/duplicates.md"
+    return {
+        ("README.md", "reproduction"): reproduction.reproduction_table(
+            runs, results / "keras_control.csv"
+        ),
+        (about_copies, "copies"): copies.copies_table(results / "copies_groups.csv"),
+        (about_copies, "verdicts"): copies.verdicts_table(results / "copies_verdicts.csv"),
+        (about_copies, "splits"): copies.splits_table(runs),
+        (about_copies, "effect"): copies.effect_table(results / "copies_effect.csv"),
+        (about_copies, "coral"): copies.coral_table(runs),
+        ("docs/labels.md", "folds"): labels.folds_table(runs),
+        ("docs/labels.md", "suspects"): labels.suspects_table(results / "suspect_verdicts.csv"),
+    }
+
+
+def put_table(document: Path, name: str, text: str) -> None:
+    """Replace what stands between `<!-- NAME:start -->` and `<!-- NAME:end -->`.
+
+    Raises:
+        InputError: if the document has no such place.
+    """
+    before, start, rest = document.read_text().partition(f"<!-- {name}:start -->")
+    _, end, after = rest.partition(f"<!-- {name}:end -->")
+    if not end:
+        raise InputError(f"{document} has no place for a table: <!-- {name}:start --> and :end")
+    with whole_file(document) as temporary:
+        temporary.write_text(f"{before}{start}\n{text}\n{end}{after}")
