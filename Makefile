@@ -22,10 +22,10 @@ demo: setup  ## train and test the seed network on portraits drawn by code: abou
 	$(BIN)/python scripts/train.py experiment=demo output_dir=$(DEMO)
 
 test: setup  ## the default tests: under 5 minutes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 test-all: setup  ## the slow tests too
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m ''
 
 lint: setup  ## style
 	$(BIN)/ruff format --check .

@@ -9,6 +9,8 @@ from io import StringIO
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: tests share their cores
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -72,7 +74,10 @@ def composed(*overrides: str, name: str = "train") -> DictConfig:
 @pytest.fixture(scope="session", autouse=True)
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for the whole session, so that pictures are drawn and decoded once."""
-    place = tmp_path_factory.mktemp("cache")
+    place = tmp_path_factory.getbasetemp() / "cache"
+    if "PYTEST_XDIST_WORKER" in os.environ:  # one for all workers: it can take that
+        place = place.parents[1] / "cache"
+    place.mkdir(exist_ok=True)
     os.environ["AGEGENDER_DATA"] = str(place)
     return place
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from agegender.augment import Augment
 
@@ -50,6 +50,76 @@ def test_brightness_scales_and_keeps_the_range():
     assert torch.allclose(bright, (images() * gain[:, None, None, None]).clamp(0, 1))
 
 
+def colours(n: int = 8) -> torch.Tensor:
+    return torch.rand(n, 3, 40, 40, generator=drawn(8))
+
+
+def u(seed: int, n: int = 8) -> torch.Tensor:
+    """The first of the -1..1 numbers that the steps draw, one a face."""
+    return torch.rand(n, generator=drawn(seed)) * 2 - 1
+
+
+def test_contrast_and_saturation_are_pillows():
+    picture = Image.fromarray((colours(1)[0] * 255).byte().permute(1, 2, 0).numpy())
+    image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
+    coloured = Augment(colour=0.9)(image, drawn(1))[0]
+    expected = np.asarray(ImageEnhance.Color(picture).enhance(1 + 0.9 * u(1, 1).item())) / 255
+    assert np.abs(coloured.permute(1, 2, 0).numpy() - expected).max() < 0.02
+    generator = drawn(2)
+    torch.rand(1, generator=generator)  # brightness is drawn first
+    factor = 1 + 0.9 * (torch.rand(1, generator=generator) * 2 - 1).item()
+    contrasted = Augment(contrast=0.9)(image[:, :1], drawn(2))[0, 0]
+    # Pillow's mean is a whole number
+    expected = np.asarray(ImageEnhance.Contrast(picture.getchannel(0)).enhance(factor)) / 255
+    assert np.abs(contrasted.numpy() - expected).max() < 0.02
+
+
+def test_some_faces_turn_grey_and_grey_ones_stay():
+    out = Augment(grey=0.5)(colours(200), drawn(3))
+    grey = (out[:, 0] - out[:, 2]).abs().amax((1, 2)) < 1e-5
+    assert 0.4 < grey.float().mean() < 0.6
+    assert torch.allclose(out[~grey], colours(200)[~grey], atol=1e-6)
+    assert torch.equal(Augment(grey=1.0, colour=1.0)(images(), drawn(3)), images())
+
+
+def test_borders_are_black_on_one_side():
+    white = torch.ones(300, 3, 40, 40)
+    out = Augment(border=1.0)(white, drawn(4))
+    black = out == 0
+    assert (black | (out == 1)).all()
+    share = black.float().mean((1, 2, 3))
+    assert 0 <= share.min()
+    assert 0.25 < share.max() < 0.4  # 0.4 of half the side is kept beyond the middle: 30 %
+    edges = torch.stack([black[:, 0, 0], black[:, 0, -1], black[:, 0, :, 0], black[:, 0, :, -1]])
+    whole = edges.float().mean(2) > 0.8  # (4, B): a border lies along this side
+    assert (whole.sum(0) <= 1).all()
+    assert (whole.float().mean(1) > 0.1).all(), "each side gets its share"
+    some = Augment(border=0.3)(white, drawn(4)).amin((1, 2, 3)) == 0
+    assert 0.15 < some.float().mean() < 0.4
+
+
+def test_erasing_paints_one_rectangle():
+    out = Augment(erase=1.0)(torch.full((300, 1, 50, 50), 2.0), drawn(5))
+    painted = out[:, 0] != 2
+    for face, mask in zip(out[:, 0], painted, strict=True):
+        rows, columns = mask.any(1).sum(), mask.any(0).sum()
+        assert mask.sum() == rows * columns, "a rectangle"
+        assert len(face[mask].unique()) == 1, "of one colour"
+    share = painted.float().mean((1, 2))
+    assert 0.01 < share.min() < 0.04
+    assert 0.17 < share.max() < 0.22
+
+
+def test_sizes_change_by_a_factor_either_way():
+    disc = torch.zeros(400, 1, 101, 101)
+    x = torch.arange(101.0) - 50
+    disc[:, :, (x[:, None] ** 2 + x**2).sqrt() < 20] = 1
+    area = Augment(scale=0.4)(disc, drawn(6)).sum((1, 2, 3)) / disc[0].sum()
+    assert area.max().item() == pytest.approx(1.4**2, rel=0.03)
+    assert area.min().item() == pytest.approx(1.4**-2, rel=0.03)
+    assert area.log().mean().item() == pytest.approx(0, abs=0.05)
+
+
 def test_shift_moves_by_at_most_its_share():
     dot = torch.zeros(200, 1, 41, 41)
     dot[:, :, 20, 20] = 1
@@ -67,6 +137,20 @@ def test_the_generator_alone_decides():
     out = light(images(), drawn(1))
     assert out.shape == images().shape
     assert 0 <= out.min() <= out.max() <= 1
+
+
+def test_everything_at_once_keeps_shape_range_and_generator():
+    strong = dict(composed("augment=strong").augment)
+    del strong["_target_"]
+    everything = Augment(**strong)
+    for given in (images(), colours()):
+        out = everything(given, drawn(1))
+        assert out.shape == given.shape
+        assert 0 <= out.min() <= out.max() <= 1
+        assert torch.equal(out, everything(given, drawn(1)))
+        assert not torch.equal(out, everything(given, drawn(2)))
+    turned_on = {name for name, value in strong.items() if value}
+    assert turned_on == {*strong} - {"mixup"}
 
 
 def test_out_of_range_is_a_sentence():

@@ -16,7 +16,7 @@ from .conftest import ROOT, SMALL, composed, refusal, run_here, run_script
 CONF = ROOT / "conf"
 OPTIONS = sorted(path for path in CONF.glob("*/*.yaml"))
 # no network of its own stands in these
-PARTS_OF_NETS = {"net", "heads"}
+PARTS_OF_NETS = {"net", "heads", "layers"}
 
 
 def test_there_are_options_to_check():

@@ -26,10 +26,12 @@ ALLOWED = {
         "data.cache", "errors", "types",
     },
     "augment": set(),
-    "models": {"models.heads", "types"},  # any file below models/
-    "losses": {"types"},  # any file below losses/
+    "years": {"types"},
+    "models": {"models.heads", "models.layers", "types"},  # any file below models/
+    "losses": {"losses.dldl", "types", "years"},  # any file below losses/
+    "weighting": set(),
     "metrics": {"types"},
-    "module": {"augment", "metrics", "models.net", "errors", "types"},
+    "module": {"augment", "metrics", "models.net", "weighting", "errors", "types"},
     "callbacks": {"module", "data.files", "usage"},
     "report": set(),
     "figures": set(),
@@ -57,7 +59,7 @@ ALLOWED = {
     "checkpoint": {"config", "data.datamodule", "errors", "models.net"},
     "evaluate": {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
-        "machine", "module", "provenance", "report",
+        "machine", "models.net", "module", "provenance", "report",
     },
     "reports.suspects": {"data.files", "errors", "figures", "reports.page"},
     "explore": {

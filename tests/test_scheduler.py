@@ -3,10 +3,10 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, OneCycleLR, SequentialLR
 
 from agegender.errors import InputError
-from agegender.scheduler import constant, onecycle
+from agegender.scheduler import constant, cosine, onecycle
 from agegender.train import build_module, fit
 
 from .conftest import SMALL, composed
@@ -33,6 +33,21 @@ def test_onecycle_is_what_torch_computes():
     # torch's first phase ends one step before its share of them, the second at total_steps - 1
     ours = rates(lambda optimizer: onecycle(optimizer, 100), 100)
     assert ours == pytest.approx(rates(torchs, 100), abs=1e-6)
+
+
+def test_cosine_is_what_torch_computes():
+    def torchs(optimizer):
+        up = LinearLR(optimizer, 1 / 21, 1.0, total_iters=20)
+        down = CosineAnnealingLR(optimizer, T_max=80, eta_min=0.5 * 0.02)
+        return SequentialLR(optimizer, [up, down], milestones=[20])
+
+    ours = rates(lambda optimizer: cosine(optimizer, 100, warmup=0.2, end=0.02), 100)
+    # torch's line reaches the top at step 20, which is where ours begins to fall
+    assert ours[20:] == pytest.approx(rates(torchs, 100)[20:], abs=1e-6)
+    assert ours[:20] == pytest.approx([0.5 * (step + 1) / 21 for step in range(20)])
+    for wrong in ({"warmup": 1.0}, {"end": -0.1}):
+        with pytest.raises(ValueError, match=f"scheduler.{next(iter(wrong))}="):
+            cosine(torch.optim.SGD([nn.Parameter(torch.zeros(1))]), 10, **wrong)
 
 
 def test_constant_changes_nothing_and_wrong_shares_are_refused():

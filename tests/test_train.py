@@ -15,13 +15,17 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agegender.errors import InputError, TrainingDiverged
+from agegender.evaluate import evaluate
 from agegender.module import step_seed
 from agegender.train import build_module, fit
 
 from .conftest import ROOT, SMALL, composed, run_here, run_script
 
-# shuffling, augmentation and dropout are all on, so that continuing has something to get wrong
-CONTINUED = (*SMALL, "augment=light", "model.dropout=0.3", "scheduler=onecycle", "seed=7")
+# all that is random or has a state is on, so that continuing has something to get wrong
+CONTINUED = (
+    *SMALL, "augment=strong", "augment.mixup=0.2", "data.balance=0.5", "model.dropout=0.3",
+    "scheduler=onecycle", "weighting=uncertainty", "callbacks=ema", "seed=7",
+)  # fmt: skip
 PARTS = {"train", "val", "test"}
 
 
@@ -116,8 +120,8 @@ def test_predictions_and_split_name_every_face_once(run: Path):
     assert set(split["part"]) == PARTS
     predictions = pd.read_csv(run / "predictions.csv")
     assert predictions.columns.tolist() == [
-        "file", "part", "group_id", "copy_in_train", "age_years", "age_pred", "gender", "p_female",
-        "race",
+        "file", "part", "group_id", "copy_in_train", "age_years", "age_pred", "age_sd", "gender",
+        "p_female", "race",
     ]  # fmt: skip
     scored = split[split["part"] != "train"]
     merged = predictions.merge(scored, on=["file", "part", "group_id"], how="outer", indicator=True)
@@ -206,6 +210,8 @@ def test_a_new_run_does_not_mix_with_an_old_one(run: Path):
         name = word.partition("=")[0].partition(".")[0]
         with pytest.raises(InputError, match=f"started with another {name}"):
             small_run(run, "ckpt_path=last", word)
+    with pytest.raises(InputError, match=r"data\.batch_size=8: it was started with 32"):
+        small_run(run, "ckpt_path=last", "data.batch_size=8")
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
 
 
@@ -229,17 +235,68 @@ def test_continuing_with_other_data_is_refused(run: Path):
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_checkpoint(tmp_path: Path):
     small_run(tmp_path, "trainer.max_epochs=1")
     before = (tmp_path / "checkpoints/last.ckpt").read_bytes()
-    cfg = composed(
-        *SMALL, f"output_dir={tmp_path}", "ckpt_path=last", "trainer.max_epochs=3",
-        "age_weight=1e38",
-    )  # fmt: skip
+    content = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
+    content["state_dict"]["net.age_head.out.bias"].fill_(torch.inf)
+    broken = tmp_path / "broken.ckpt"
+    torch.save(content, broken)
+    cfg = composed(*SMALL, f"output_dir={tmp_path}", f"ckpt_path={broken}", "trainer.max_epochs=3")
     with pytest.raises(TrainingDiverged, match=r"the train loss is inf at epoch 2, step 1 "):
         fit(cfg)
     assert (tmp_path / "checkpoints/last.ckpt").read_bytes() == before
-    done = run_script("train", *SMALL, "age_weight=1e38", f"output_dir={tmp_path / 'new'}")
+    done = run_script("train", *SMALL, "weighting.age=1e38", f"output_dir={tmp_path / 'new'}")
     assert done.returncode == 1
     assert "error: the train loss is inf at epoch 1, step 1" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_average_of_the_weights_is_validated_kept_and_tested(tmp_path: Path):
+    words = ("callbacks=ema", "callbacks.ema.decay=0.9", "loss=dldl", "flip_average=true")
+    metrics = small_run(tmp_path / "run", *words, "trainer.max_epochs=1")
+    path = tmp_path / "run/checkpoints/best.ckpt"
+    content = torch.load(path, weights_only=True)
+    averaged, raw = content["state_dict"], content["current_model_state"]
+    assert any(not torch.equal(averaged[name], raw[name]) for name in averaged)
+    for part in ("val", "test"):
+        said = [f"checkpoint={path}", f"part={part}", f"output_dir={tmp_path / part}"]
+        again = evaluate(composed(*said, name="evaluate"))
+        assert again[part] == metrics[part]
+        assert again["run"]["flip_average"]
+    one_side = evaluate(composed(
+        f"checkpoint={path}", "part=val", f"output_dir={tmp_path / 'one'}", "flip_average=false",
+        name="evaluate",
+    ))  # fmt: skip
+    # validated, while training, as it was kept; by the loss, since ages hardly differ so early
+    assert one_side["val"]["age_mae"] == pytest.approx(metrics["val_last"]["age_mae"], abs=1e-3)
+    assert one_side["val"]["age_mae"] != metrics["val"]["age_mae"]
+    predictions = pd.read_csv(tmp_path / "run/predictions.csv")
+    assert (predictions["age_sd"] > 1).all()
+    with pytest.raises(InputError, match="started with another ema"):
+        small_run(tmp_path / "run", *words[2:], "ckpt_path=last", "trainer.max_epochs=2")
+
+
+def test_the_average_is_the_formula_s(tmp_path: Path):
+    # with a decay of 0.9, the average after each step is 0.9 of it and 0.1 of the new weights;
+    # the first is the weights themselves
+    words = ("augment=none", "callbacks=ema", "callbacks.ema.decay=0.9", "data.batch_size=64")
+    expected = None
+    for steps in (1, 2):
+        limit = f"+trainer.limit_train_batches={steps}"
+        folder = tmp_path / str(steps)
+        small_run(folder, *words, limit, "trainer.max_epochs=1")
+        content = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
+        raw = content["current_model_state"]["net.age_head.out.weight"]
+        expected = raw if expected is None else 0.9 * expected + 0.1 * raw
+        found = content["state_dict"]["net.age_head.out.weight"]
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_gradients_are_clipped_where_asked(tmp_path: Path):
+    # what Adam does hangs on no gradient's length, but on their changes: the runs differ
+    figures = [
+        small_run(tmp_path / str(norm), f"trainer.gradient_clip_val={norm}")["val"]["age_mae"]
+        for norm in ("null", 1e9, 1e-3)
+    ]
+    assert figures[0] == figures[1] != figures[2]
 
 
 def test_early_stopping_is_an_option(tmp_path: Path):

@@ -29,8 +29,12 @@ class Loaded(NamedTuple):
 
 def describe(config: dict[str, Any], data: FaceData) -> dict[str, Any]:
     """What a checkpoint needs to be used without any config: plain values and one tensor."""
-    names = ("name", "seed", "data", "model", "loss", "optimizer", "scheduler", "augment")
+    names = (
+        "name", "seed", "data", "model", "loss", "weighting", "gender_smoothing", "optimizer",
+        "scheduler", "augment", "channels_last", "flip_average",
+    )  # fmt: skip
     kept = {name: config[name] for name in names}
+    kept["ema"] = config["callbacks"].get("ema")
     frame = data.frame  # a photograph is known by all its copies, used or not
     groups = frame.loc[frame["part"] == "train", "group_id"]
     train = frame.loc[frame["group_id"].isin(groups), "sha256"]
@@ -72,6 +76,8 @@ def load(path: Path) -> Loaded:
     except (KeyError, TypeError):
         raise InputError(f"checkpoint={path} does not say what its network is") from None
     check_config(config, NETWORKS)
+    if "pretrained" in config.model.backbone:  # the weights are here
+        config.model.backbone.pretrained = False
     loss = build(config.loss)
     net = build(config.model, decoder=loss)
     weights = {

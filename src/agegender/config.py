@@ -54,8 +54,8 @@ class TrainConfig:
     ckpt_path: str | None = None
     monitor: str = "val/age_mae"
     monitor_mode: str = "min"
-    age_weight: float = 1.0
-    gender_weight: float = 1.0
+    gender_smoothing: float = 0.0
+    flip_average: bool = False
     channels_last: bool = True
     keep_freed_memory: bool = True
     compile: bool = False
@@ -63,6 +63,7 @@ class TrainConfig:
     augment: Any = MISSING
     model: Any = MISSING
     loss: Any = MISSING
+    weighting: Any = MISSING
     optimizer: Any = MISSING
     scheduler: Any = MISSING
     callbacks: Any = MISSING
@@ -78,6 +79,7 @@ class EvaluateConfig:
     part: str = "test"
     output_dir: str = MISSING
     precision: str | None = None
+    flip_average: bool | None = None
     allow_training_images: bool = False
     data: Any = MISSING
 

@@ -16,12 +16,13 @@ from agegender.data.datamodule import FaceData
 from agegender.data.files import whole_file, write_json
 from agegender.errors import InputError
 from agegender.machine import keep_freed_memory
+from agegender.models.net import FlipAveraged
 from agegender.module import PARTS, FaceModule
 from agegender.provenance import provenance
 
 COLUMNS = [
-    "file", "part", "group_id", "copy_in_train", "age_years", "age_pred", "gender", "p_female",
-    "race",
+    "file", "part", "group_id", "copy_in_train", "age_years", "age_pred", "age_sd", "gender",
+    "p_female", "race",
 ]  # fmt: skip
 
 
@@ -50,7 +51,9 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
             f" copies of, images this checkpoint was trained on, so the figures would flatter it."
             f" Name another split or part, or say allow_training_images=true"
         )
-    module = FaceModule(loaded.net, loaded.loss)
+    trained = loaded.description["config"]
+    flip_average = trained["flip_average"] if cfg.flip_average is None else cfg.flip_average
+    module = scorer(loaded, flip_average)
     precision = cfg.precision or loaded.description["precision"]
     parts = [cfg.part, "test_keep"] if cfg.part == "test" else [cfg.part]
     predictions = predict_parts(module, data, parts, precision)
@@ -62,12 +65,25 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         "trained_split_hash": loaded.description["split_hash"],
         "trained_on": seen,
         "precision": precision,
+        "flip_average": flip_average,
     }
     output = Path(cfg.output_dir)
     with whole_file(output / "predictions.csv") as temporary:
         predictions.to_csv(temporary, index=False)
     write_json(output / "metrics.json", metrics)
     return metrics
+
+
+def scorer(loaded: checkpoint.Loaded, flip_average: bool) -> FaceModule:
+    """A module that can only score, computing as the training did.
+
+    Args:
+        loaded: from a checkpoint.
+        flip_average: say the mean over each face and its mirror image.
+    """
+    net = FlipAveraged(loaded.net) if flip_average else loaded.net
+    layout = loaded.description["config"]["channels_last"]
+    return FaceModule(net, loaded.loss, channels_last=layout)
 
 
 def _data_of(cfg: DictConfig, description: dict[str, Any]) -> FaceData:
@@ -104,8 +120,9 @@ def predict_parts(
 
     Returns:
         One row a face: file, part, group_id, copy_in_train (whether the train part holds a copy
-        of it), age_years and age_pred (years), gender (0 male, 1 female), p_female (0 to 1),
-        race (or missing). A part without faces gives no rows.
+        of it), age_years and age_pred (years), age_sd (years, the spread of the predicted
+        distribution; missing where the age loss has none), gender (0 male, 1 female), p_female
+        (0 to 1), race (or missing). A part without faces gives no rows.
     """
     trainer = pl.Trainer(
         devices=1,
@@ -128,6 +145,7 @@ def predict_parts(
             rows.assign(
                 copy_in_train=rows["group_id"].isin(learned),
                 age_pred=_plain(found.age_pred),
+                age_sd=_plain(found.age_sd),
                 p_female=_plain(found.p_female),
             )
         )

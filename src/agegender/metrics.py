@@ -16,11 +16,13 @@ class Predictions(NamedTuple):
     Attributes:
         row: (N,) int64, rows of the data module's table.
         age_pred: (N,) float32, years.
+        age_sd: (N,) float32, years; NaN where the age loss has no distribution.
         p_female: (N,) float32, 0 to 1.
     """
 
     row: Tensor
     age_pred: Tensor
+    age_sd: Tensor
     p_female: Tensor
 
 
@@ -39,20 +41,23 @@ class FaceMetrics(Metric):
     age: Tensor
     gender: Tensor
     age_pred: Tensor
+    age_sd: Tensor
     p_female: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("row", "age", "gender", "age_pred", "p_female"):
+        for name in ("row", "age", "gender", "age_pred", "age_sd", "p_female"):
             kind = torch.int64 if name == "row" else torch.float32
             self.add_state(name, default=torch.empty(0, dtype=kind), dist_reduce_fx="cat")
 
     def update(self, outputs: Outputs, batch: Batch) -> None:
+        unknown = torch.full_like(outputs.age, torch.nan)
         values = {
             "row": batch.row,
             "age": batch.age,
             "gender": batch.gender,
             "age_pred": outputs.age.detach(),
+            "age_sd": (unknown if outputs.age_sd is None else outputs.age_sd).detach(),
             "p_female": outputs.gender_logit.detach().sigmoid(),
         }
         for name, value in values.items():

@@ -16,6 +16,7 @@ from agegender.errors import InputError, TrainingDiverged
 from agegender.metrics import FaceMetrics, Predictions
 from agegender.models.net import AgeLoss
 from agegender.types import Batch, Outputs
+from agegender.weighting import Fixed, Uncertainty
 
 PARTS = ("train", "val", "test")
 
@@ -35,8 +36,9 @@ class FaceModule(pl.LightningModule):
         scheduler: (optimizer, total steps) -> learning rate schedule, moved each step; None if
             the module is only to score.
         augment: what happens to training images; None changes nothing.
-        age_weight: factor of the age loss.
-        gender_weight: factor of the gender loss, binary cross-entropy.
+        weighting: the losses of age and gender -> their sum; None weighs them equally.
+        gender_smoothing: share of each gender label that is given to the other gender's in
+            training, half of it to each (Szegedy et al. 2016, arXiv:1512.00567), 0 to below 1.
         seed: with the epoch and the step it decides all randomness of a training step.
         channels_last: order images and weights so that a pixel's channels lie side by side,
             which makes convolutions fast in bfloat16 on CPU and GPU alike.
@@ -53,20 +55,22 @@ class FaceModule(pl.LightningModule):
         optimizer: Callable[[Iterable[dict[str, Any]]], Optimizer] | None = None,
         scheduler: Callable[..., LRScheduler] | None = None,
         augment: Augment | None = None,
-        age_weight: float = 1.0,
-        gender_weight: float = 1.0,
+        weighting: Fixed | Uncertainty | None = None,
+        gender_smoothing: float = 0.0,
         seed: int = 0,
         channels_last: bool = True,
     ) -> None:
         super().__init__()
+        if not 0 <= gender_smoothing < 1:
+            raise ValueError(f"gender_smoothing={gender_smoothing}: must be from 0 to below 1")
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.net = net.to(memory_format=self.layout)
         self.loss = loss
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.augment = augment
-        self.age_weight = age_weight
-        self.gender_weight = gender_weight
+        self.weighting = weighting or Fixed()
+        self.gender_smoothing = gender_smoothing
         self.seed = seed
         self.scores = nn.ModuleDict({f"{part}_scores": FaceMetrics() for part in PARTS})
         self.predictions: dict[str, Predictions] = {}
@@ -81,11 +85,17 @@ class FaceModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         batch = self._as_float(batch)
-        if self.augment is not None:
-            generator = torch.Generator(batch.image.device).manual_seed(torch.initial_seed())
-            image = self.augment(batch.image, generator)
-            batch = batch._replace(image=image.contiguous(memory_format=self.layout))
-        return self._step(batch, batch_idx, "train")
+        if self.augment is None:
+            return self._step(batch, batch_idx, "train")
+        generator = torch.Generator(batch.image.device).manual_seed(torch.initial_seed())
+        image = self.augment(batch.image, generator)
+        share, partner = 1.0, batch
+        if self.augment.mixup:
+            share = self.augment.share(generator)
+            image = torch.lerp(image.roll(1, dims=0), image, share)
+            partner = batch._replace(age=batch.age.roll(1), gender=batch.gender.roll(1))
+        batch = batch._replace(image=image.contiguous(memory_format=self.layout))
+        return self._step(batch, batch_idx, "train", partner, share)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(self._as_float(batch), batch_idx, "val")
@@ -98,11 +108,32 @@ class FaceModule(pl.LightningModule):
         image = batch.image.to(memory_format=self.layout).float().div_(255)
         return batch._replace(image=image)
 
-    def _step(self, batch: Batch, batch_idx: int, part: str) -> Tensor:
+    def losses(
+        self, outputs: Outputs, age: Tensor, gender: Tensor, smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """The scalar losses of age and gender, in float32 whatever the network computed in."""
+        gender = gender * (1 - smoothing) + smoothing / 2
+        with torch.autocast(outputs.age.device.type, enabled=False):
+            age_loss = self.loss(outputs, age)
+            return age_loss, F.binary_cross_entropy_with_logits(outputs.gender_logit, gender)
+
+    def _step(
+        self,
+        batch: Batch,
+        batch_idx: int,
+        part: str,
+        partner: Batch | None = None,
+        share: float = 1.0,
+    ) -> Tensor:
+        """The total loss of a batch, of which mixup may have left a share, the rest its partner."""
         outputs = self(batch.image)
-        age_loss = self.loss(outputs, batch.age)
-        gender_loss = F.binary_cross_entropy_with_logits(outputs.gender_logit, batch.gender)
-        loss = self.age_weight * age_loss + self.gender_weight * gender_loss
+        smoothing = self.gender_smoothing if part == "train" else 0.0
+        age_loss, gender_loss = self.losses(outputs, batch.age, batch.gender, smoothing)
+        if partner is not None and share < 1:
+            others = self.losses(outputs, partner.age, partner.gender, smoothing)
+            age_loss = share * age_loss + (1 - share) * others[0]
+            gender_loss = share * gender_loss + (1 - share) * others[1]
+        loss: Tensor = self.weighting(age_loss, gender_loss)
         if not torch.isfinite(loss):
             raise TrainingDiverged(
                 f"the {part} loss is {loss.item()} at epoch {self.current_epoch + 1}, step"
@@ -149,6 +180,23 @@ class FaceModule(pl.LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as the trainer is told; Lightning itself refuses to with a fused optimizer.
+
+        With reason only in float16, whose gradients are scaled at this point.
+        """
+        if str(self.trainer.precision).startswith("16"):
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            by_value = gradient_clip_algorithm == "value"
+            clip = nn.utils.clip_grad_value_ if by_value else nn.utils.clip_grad_norm_
+            clip(self.parameters(), gradient_clip_val)
+
     def optimizers_for(self, total_steps: int) -> tuple[Optimizer, LRScheduler]:
         """Optimizer and schedule of a training of so many steps.
 
@@ -172,10 +220,20 @@ class FaceModule(pl.LightningModule):
             InputError: if the recipe, the data or the split is another.
         """
         # a checkpoint brings its learning rate along: another in the config would do nothing
-        for name in ("model", "loss", "optimizer", "scheduler", "augment", "seed"):
-            if before["config"].get(name) != self.description["config"][name]:
+        mine = self.description["config"]
+        for name in sorted(
+            mine.keys() - {"name", "data"}
+        ):  # the data and its split are compared below
+            if before["config"].get(name) != mine[name]:
                 raise InputError(
                     f"this run cannot be continued: it was started with another {name}"
+                )
+        for name in ("image_size", "channels", "batch_size", "balance"):
+            then, now = before["config"]["data"].get(name), mine["data"].get(name)
+            if then != now:
+                raise InputError(
+                    f"this run cannot be continued with data.{name}={now}: it was started with"
+                    f" {then}"
                 )
         if before["precision"] != self.description["precision"]:
             raise InputError(

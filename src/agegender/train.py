@@ -20,7 +20,7 @@ from agegender.config import build, check_config, plain
 from agegender.data.datamodule import FaceData
 from agegender.data.files import whole_file, write_json
 from agegender.errors import InputError
-from agegender.evaluate import predict_parts, score, split_facts
+from agegender.evaluate import predict_parts, score, scorer, split_facts
 from agegender.machine import fastest_precision, keep_freed_memory
 from agegender.module import FaceModule
 from agegender.provenance import provenance
@@ -85,8 +85,8 @@ def build_module(cfg: DictConfig) -> FaceModule:
         optimizer=build(cfg.optimizer),
         scheduler=build(cfg.scheduler),
         augment=build(cfg.augment),
-        age_weight=cfg.age_weight,
-        gender_weight=cfg.gender_weight,
+        weighting=build(cfg.weighting),
+        gender_smoothing=cfg.gender_smoothing,
         seed=cfg.seed,
         channels_last=cfg.channels_last,
     )
@@ -155,9 +155,12 @@ def finish(
 ) -> dict[str, Any]:
     """Score the best checkpoint on val and test; write tables, figures and metrics."""
     output = Path(cfg.output_dir)
-    module.net = checkpoint.load(Path(best.best_model_path)).net
+    loaded = checkpoint.load(Path(best.best_model_path))
     predictions = predict_parts(
-        module, data, ["val", "test", "test_keep"], str(cfg.trainer.precision)
+        scorer(loaded, cfg.flip_average),
+        data,
+        ["val", "test", "test_keep"],
+        str(cfg.trainer.precision),
     )
     with whole_file(output / "predictions.csv") as temporary:
         predictions.to_csv(temporary, index=False)
@@ -182,8 +185,8 @@ def describe_run(
     return {
         **provenance(),
         "name": cfg.name,
-        "model": cfg.model.backbone._target_.rpartition(".")[2].lower(),
-        "loss": cfg.loss._target_.rpartition(".")[2].lower(),
+        "model": _option(cfg.model.backbone),
+        "loss": _option(cfg.loss),
         "parameters": sum(p.numel() for p in module.net.parameters()),
         **split_facts(data),
         "seed": cfg.seed,
@@ -196,6 +199,11 @@ def describe_run(
         else None,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
     }
+
+
+def _option(node: DictConfig) -> str:
+    """What a backbone or a loss is called in `conf/`: the name of its module."""
+    return str(node._target_).split(".")[-2]
 
 
 def draw_figures(

@@ -1,4 +1,4 @@
-"""The two values that travel through the whole project."""
+"""The values that travel through the whole project."""
 
 from typing import NamedTuple
 
@@ -22,6 +22,22 @@ class Batch(NamedTuple):
     row: Tensor
 
 
+class Ages(NamedTuple):
+    """What an age head's numbers mean.
+
+    Attributes:
+        age: (B,) float32, years.
+        sd: (B,) float32, years: the spread of what the head takes for possible; None if it says
+            one age only.
+        p: (B, Y) float32: the probability of each of the years 0, 1, ..., Y - 1; each row sums
+            to 1. None as sd.
+    """
+
+    age: Tensor
+    sd: Tensor | None = None
+    p: Tensor | None = None
+
+
 class Outputs(NamedTuple):
     """What the network says of a batch.
 
@@ -30,8 +46,12 @@ class Outputs(NamedTuple):
         gender_logit: (B,) float32, > 0 means female.
         age_raw: (B, K) float32, the age head's numbers before decoding; their meaning is
             the age loss's own.
+        age_sd: (B,) float32, years, and
+        age_p: (B, Y) float32: as in `Ages`; None where the age loss has no distribution.
     """
 
     age: Tensor
     gender_logit: Tensor
     age_raw: Tensor
+    age_sd: Tensor | None = None
+    age_p: Tensor | None = None

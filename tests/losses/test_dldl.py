@@ -8,7 +8,7 @@ from agegender.types import Outputs
 
 
 def outputs_of(raw: torch.Tensor, loss: DLDL) -> Outputs:
-    return Outputs(age=loss.decode(raw), gender_logit=torch.zeros(len(raw)), age_raw=raw)
+    return Outputs(age=loss.decode(raw).age, gender_logit=torch.zeros(len(raw)), age_raw=raw)
 
 
 def test_it_is_the_divergence_that_scipy_computes():
@@ -27,7 +27,7 @@ def test_it_is_the_divergence_that_scipy_computes():
 def test_the_age_is_the_expectation():
     loss = DLDL(oldest=3)
     raw = torch.tensor([[0.0, 0.0, 0.0, 0.0], [-99.0, -99.0, 0.0, 0.0]])
-    assert loss.decode(raw).tolist() == pytest.approx([1.5, 2.5])
+    assert loss.decode(raw).age.tolist() == pytest.approx([1.5, 2.5])
 
 
 @pytest.mark.parametrize("wrong", [{"sigma": 0.0}, {"oldest": 0}])

@@ -7,7 +7,7 @@ from agegender.types import Outputs
 
 def outputs_of(loss: L1, raw: list[float]) -> Outputs:
     tensor = torch.tensor(raw)[:, None]
-    return Outputs(loss.decode(tensor), torch.zeros(len(raw)), tensor)
+    return Outputs(loss.decode(tensor).age, torch.zeros(len(raw)), tensor)
 
 
 def test_it_is_the_mean_absolute_error_in_years():
@@ -20,5 +20,5 @@ def test_it_is_the_mean_absolute_error_in_years():
 
 def test_relu_clips_years_at_zero_and_is_off_by_default():
     raw = torch.tensor([[-2.0], [3.0]])
-    assert L1().decode(raw).tolist() == [-2, 3]
-    assert L1(relu=True).decode(raw).tolist() == [0, 3]
+    assert L1().decode(raw).age.tolist() == [-2, 3]
+    assert L1(relu=True).decode(raw).age.tolist() == [0, 3]

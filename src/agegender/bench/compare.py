@@ -13,6 +13,8 @@ from agegender.bench.rounds import Bench, Process, rounds, tell
 from agegender.bench.summary import way_rows
 from agegender.data.datamodule import FaceData
 
+OF_NETWORK = ("parameters", "gflop_per_image", "infer_gflop_per_image")
+
 
 def compare(
     bench: Bench, model: str, data: FaceData, precision: str, repeats: int, first: bool
@@ -54,7 +56,7 @@ def compare(
         facts[name] |= {
             "model": model,
             "start_s": process.start["start_s"],
-            "gflop_per_image": ways["ceiling"].start["gflop_per_image"],
+            **{name: ways["ceiling"].start[name] for name in OF_NETWORK},
             "peak_rss_mb": process.peak_rss_mb,
             "peak_anonymous_mb": process.peak_anonymous_mb,
         }

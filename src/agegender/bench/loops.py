@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
-from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
@@ -46,11 +45,9 @@ class Loop:
         image, age, gender = faces
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             outputs = self.module(image)
-            loss = self.module.age_weight * self.module.loss(outputs, age)
-            gender_loss = F.binary_cross_entropy_with_logits(outputs.gender_logit, gender)
-            loss = loss + self.module.gender_weight * gender_loss
+        loss = self.module.weighting(*self.module.losses(outputs, age, gender))
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
 
     def infer(self, batches: Iterable[Faces]) -> int:
@@ -87,7 +84,11 @@ def ceiling(link: Link, cfg: DictConfig, seconds: float) -> None:
     loop, data = Loop(cfg), data_of(cfg)
     faces = loop.faces(next(iter(data.train_dataloader())))
     batches = -(-len(data.rows("val")) // data.batch_size)
-    facts = {"gflop_per_image": _gflop(loop, faces)}
+    facts = {
+        "gflop_per_image": _gflop(loop, faces, training=True),
+        "infer_gflop_per_image": _gflop(loop, faces, training=False),
+        "parameters": sum(p.numel() for p in loop.module.net.parameters()),
+    }
     _serve(
         link,
         loop,
@@ -175,10 +176,11 @@ def _operators(step: Callable[[], None]) -> list[dict[Hashable, Any]]:
     return table.sort_values("ms", ascending=False).to_dict("records")
 
 
-def _gflop(loop: Loop, faces: Faces) -> float:
-    """Billions of floating-point operations an image of a training step, without the optimizer."""
+def _gflop(loop: Loop, faces: Faces, training: bool) -> float:
+    """Billions of floating-point operations an image, without those of the optimizer."""
     with FlopCounterMode(display=False) as counter:
-        loss = loop.module.loss(loop.module(faces[0]), faces[1])
-        loss.backward()  # type: ignore[no-untyped-call]
+        outputs = loop.module(faces[0])
+        if training:
+            (outputs.age.sum() + outputs.gender_logit.sum()).backward()
     loop.optimizer.zero_grad()
     return float(counter.get_total_flops() / len(faces[1]) / 1e9)

@@ -8,7 +8,8 @@ COLUMNS = [
     "way", "precision", "workers", "repeats", "train_images_per_s", "train_lowest",
     "train_highest", "ours_over_way", "ours_over_way_lowest", "ours_over_way_highest",
     "infer_images_per_s", "infer_ours_over_way", "user_s", "sys_s", "peak_rss_mb",
-    "peak_anonymous_mb", "start_s", "first_start_s", "cache_s", "gflop_per_image",
+    "peak_anonymous_mb", "start_s", "first_start_s", "cache_s", "parameters",
+    "gflop_per_image", "infer_gflop_per_image",
     "peak_gflops", "copy_gb_per_s", "share_of_peak",
 ]  # fmt: skip
 NAMES = {

@@ -25,6 +25,7 @@ from agegender.types import Batch
 
 log = logging.getLogger(__name__)
 Rows = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
 Duplicates = Literal["one", "keep", "drop_conflicts"]
 
 
@@ -58,6 +59,8 @@ class FaceData(pl.LightningDataModule):
         image_size: side of the network's input, pixels.
         channels: 1 (grey) or 3 (RGB).
         batch_size: faces a training step.
+        balance: how often faces of rare ages are trained on: 0 as often as all others, 1 so that
+            all ages come equally often; between, by that power of the frequency of an age.
         pin_memory: put batches where a CUDA GPU copies them from while it computes.
         seed: decides the order of the training faces, together with the epoch.
 
@@ -80,6 +83,7 @@ class FaceData(pl.LightningDataModule):
         image_size: int = 128,
         channels: Literal[1, 3] = 1,
         batch_size: int = 32,
+        balance: float = 0.0,
         pin_memory: bool = False,
         seed: int = 0,
     ) -> None:
@@ -103,6 +107,8 @@ class FaceData(pl.LightningDataModule):
             raise ValueError(f"data.image_size={image_size} is not within 16 to 512 pixels")
         if batch_size < 1:
             raise ValueError(f"data.batch_size={batch_size} is not at least 1")
+        if not 0 <= balance <= 1:
+            raise ValueError(f"data.balance={balance} is not within 0 to 1")
         if drawn < 0:
             raise ValueError(f"data.drawn={drawn} is not at least 0")
         self.root, self.archive = root, archive
@@ -113,7 +119,8 @@ class FaceData(pl.LightningDataModule):
         self.fold = fold
         self.duplicates = duplicates or ("one" if split in BY_GROUP else "keep")
         self.image_size, self.channels = image_size, channels
-        self.batch_size, self.pin_memory, self.seed = batch_size, pin_memory, seed
+        self.batch_size, self.balance = batch_size, balance
+        self.pin_memory, self.seed = pin_memory, seed
         self._faces: Faces | None = None
 
     def setup(self, stage: str) -> None:
@@ -159,7 +166,8 @@ class FaceData(pl.LightningDataModule):
 
     def train_dataloader(self) -> "DataLoader[Batch]":
         rows = self.rows("train")
-        return self._loader(rows, ShuffledBatches(len(rows), self.batch_size, self.seed))
+        chances = age_chances(self.frame["age_years"].to_numpy()[rows], self.balance)
+        return self._loader(rows, ShuffledBatches(len(rows), self.batch_size, self.seed, chances))
 
     def val_dataloader(self) -> "DataLoader[Batch]":
         return self.part_dataloader("val")
@@ -240,6 +248,28 @@ def apply_policy(frame: pd.DataFrame, groups: pd.DataFrame, duplicates: Duplicat
     return frame
 
 
+def age_chances(age: Values, balance: float) -> Values | None:
+    """How likely each face is to be drawn, so that rare ages are trained on more often.
+
+    The frequency of an age is that of ages at most two years off, since UTKFace's heap at round
+    years.
+
+    Args:
+        age: (n,) years.
+        balance: power of the frequency that is undone, 0 to 1.
+
+    Returns:
+        (n,) chances that sum to 1; None if all are equal.
+    """
+    if not balance:
+        return None
+    year = age.round().astype(int)
+    counts = np.convolve(np.bincount(year, minlength=5), np.ones(5), "same")
+    weights = counts[year] ** -balance
+    chances: Values = weights / weights.sum()
+    return chances
+
+
 class FaceBatches(Dataset[Batch]):
     """Index with an array of positions, get a `Batch`."""
 
@@ -263,10 +293,18 @@ class FaceBatches(Dataset[Batch]):
 
 
 class ShuffledBatches(Sampler[Rows]):
-    """Positions 0..n-1 in an order that (seed, epoch) decides; Lightning sets the epoch."""
+    """Positions 0..n-1 in an order that (seed, epoch) decides; Lightning sets the epoch.
 
-    def __init__(self, n: int, batch_size: int, seed: int) -> None:
+    Args:
+        n: how many there are.
+        batch_size: of all batches but the last.
+        seed: of the order.
+        chances: (n,) of each position, to draw n of them with replacement; None: each comes once.
+    """
+
+    def __init__(self, n: int, batch_size: int, seed: int, chances: Values | None = None) -> None:
         self.n, self.batch_size, self.seed, self.epoch = n, batch_size, seed, 0
+        self.chances = chances
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -275,7 +313,11 @@ class ShuffledBatches(Sampler[Rows]):
         return -(-self.n // self.batch_size)
 
     def __iter__(self) -> Iterator[Rows]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n)
+        rng = np.random.default_rng([self.seed, self.epoch])
+        if self.chances is None:
+            order = rng.permutation(self.n)
+        else:
+            order = rng.choice(self.n, self.n, p=self.chances)
         for start in range(0, self.n, self.batch_size):
             yield order[start : start + self.batch_size]
 

@@ -2,11 +2,11 @@
 
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agegender.types import Outputs
+from agegender.types import Ages, Outputs
+from agegender.years import expectation, gaussian, years_to
 
 
 class DLDL(nn.Module):
@@ -27,18 +27,15 @@ class DLDL(nn.Module):
         super().__init__()
         if sigma <= 0:
             raise ValueError(f"loss.sigma={sigma}: must be above 0 years")
-        if oldest < 1:
-            raise ValueError(f"loss.oldest={oldest}: must be at least 1 year")
+        self.register_buffer("years", years_to(oldest), persistent=False)
         self.sigma = sigma
         self.outputs = oldest + 1
-        self.register_buffer("years", torch.arange(oldest + 1.0), persistent=False)
 
-    def decode(self, raw: Tensor) -> Tensor:
-        """(B, outputs) logits -> (B,) years, the expectation."""
-        return raw.softmax(dim=1) @ cast(Tensor, self.years)
+    def decode(self, raw: Tensor) -> Ages:
+        """(B, outputs) logits; the age is the expectation."""
+        return expectation(raw.softmax(dim=1), cast(Tensor, self.years))
 
     def forward(self, outputs: Outputs, age: Tensor) -> Tensor:
         """Outputs of B faces and their (B,) ages in years -> scalar, nats."""
-        squares = (cast(Tensor, self.years) - age[:, None]) ** 2  # (B, outputs)
-        label = (-squares / (2 * self.sigma**2)).softmax(dim=1)
+        label = gaussian(age, cast(Tensor, self.years), self.sigma)
         return F.kl_div(outputs.age_raw.log_softmax(dim=1), label, reduction="batchmean")

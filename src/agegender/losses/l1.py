@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agegender.types import Outputs
+from agegender.types import Ages, Outputs
 
 
 class L1(nn.Module):
@@ -19,10 +19,10 @@ class L1(nn.Module):
         super().__init__()
         self.relu = relu
 
-    def decode(self, raw: Tensor) -> Tensor:
-        """(B, 1) -> (B,) years."""
+    def decode(self, raw: Tensor) -> Ages:
+        """(B, 1) years."""
         age = raw.squeeze(1)
-        return age.relu() if self.relu else age
+        return Ages(age.relu() if self.relu else age)
 
     def forward(self, outputs: Outputs, age: Tensor) -> Tensor:
         """Outputs of B faces and their (B,) ages in years -> scalar, years."""

@@ -2,10 +2,11 @@
 
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from agegender.models.heads import DenseHead
-from agegender.types import Outputs
+from agegender.types import Ages, Outputs
 
 
 class Backbone(Protocol):
@@ -19,13 +20,13 @@ class Backbone(Protocol):
 class AgeLoss(Protocol):
     """An age loss, which also says how the age head's numbers become years.
 
-    `outputs` is how many numbers the head gives (K), `decode` turns (B, K) into (B,) years,
-    and a call gives the scalar loss of `Outputs` against (B,) years.
+    `outputs` is how many numbers the head gives (K), `decode` turns (B, K) into `Ages`, and a
+    call gives the scalar loss of `Outputs` against (B,) years.
     """
 
     outputs: int
 
-    def decode(self, raw: Tensor) -> Tensor: ...
+    def decode(self, raw: Tensor) -> Ages: ...
 
     def __call__(self, outputs: Outputs, age: Tensor) -> Tensor: ...
 
@@ -56,8 +57,39 @@ class Net(nn.Module):
     def forward(self, image: Tensor) -> Outputs:
         features = self.backbone(image)
         age_raw = self.age_head(features)
+        with torch.autocast(age_raw.device.type, enabled=False):  # years are never rounded
+            ages = self.decoder.decode(age_raw)
         return Outputs(
-            age=self.decoder.decode(age_raw),
+            age=ages.age,
             gender_logit=self.gender_head(features).squeeze(1),
             age_raw=age_raw,
+            age_sd=ages.sd,
+            age_p=ages.p,
         )
+
+
+class FlipAveraged(nn.Module):
+    """A network that looks at each face and at its mirror image, and says the mean.
+
+    Shapes:
+        As `Net`; `age_raw` is of the face alone, `age_sd` the mean of both.
+    """
+
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> Outputs:
+        one: Outputs = self.net(image)
+        other: Outputs = self.net(image.flip(3))
+        return Outputs(
+            age=(one.age + other.age) / 2,
+            gender_logit=(one.gender_logit + other.gender_logit) / 2,
+            age_raw=one.age_raw,
+            age_sd=_mean(one.age_sd, other.age_sd),
+            age_p=_mean(one.age_p, other.age_p),
+        )
+
+
+def _mean(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    return None if one is None or other is None else (one + other) / 2

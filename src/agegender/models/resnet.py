@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from agegender.models.layers import Convolution
+
 
 class ResNet(nn.Module):
     """Stem, stages of residual blocks, global average pooling.
@@ -35,7 +37,7 @@ class ResNet(nn.Module):
                 f"width={width}, depths={list(depths)}: at least one stage, and each number at"
                 f" least 1"
             )
-        layers: list[nn.Module] = [_Convolution(in_channels, width, 3, stride=2), nn.ReLU(True)]
+        layers: list[nn.Module] = [Convolution(in_channels, width, 3, stride=2), nn.ReLU(True)]
         channels = width
         for stage, depth in enumerate(depths):
             for block in range(depth):
@@ -58,22 +60,13 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, halve: bool) -> None:
         super().__init__()
-        self.first = _Convolution(in_channels, out_channels, 3, stride=2 if halve else 1)
-        self.second = _Convolution(out_channels, out_channels, 3)
+        self.first = Convolution(in_channels, out_channels, 3, stride=2 if halve else 1)
+        self.second = Convolution(out_channels, out_channels, 3)
         shortcut: list[nn.Module] = [nn.AvgPool2d(2, ceil_mode=True)] if halve else []
         if in_channels != out_channels:
-            shortcut.append(_Convolution(in_channels, out_channels, 1))
+            shortcut.append(Convolution(in_channels, out_channels, 1))
         self.shortcut = nn.Sequential(*shortcut)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.second(torch.relu_(self.first(x)))
         return torch.relu_(y.add_(self.shortcut(x)))
-
-
-class _Convolution(nn.Sequential):
-    """Convolution without bias, then batch normalisation."""
-
-    def __init__(self, in_channels: int, out_channels: int, side: int, stride: int = 1) -> None:
-        convolution = nn.Conv2d(in_channels, out_channels, side, stride, side // 2, bias=False)
-        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-        super().__init__(convolution, nn.BatchNorm2d(out_channels))
