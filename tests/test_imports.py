@@ -43,6 +43,7 @@ ALLOWED = {
     "tables.speed": set(),
     "tables.published": {
         "errors", "data.files", "tables.copies", "tables.labels", "tables.reproduction",
+        "tables.speed",
     },
     "effect": {"errors"},
     "folds": {"data.splits", "errors", "report"},

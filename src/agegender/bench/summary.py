@@ -89,15 +89,19 @@ def summary(table: pd.DataFrame) -> str:
 
 
 def ways_figure(table: pd.DataFrame) -> Figure:
-    """Training images a second of each way, a panel a model.
+    """Training images a second of each way, a panel a model, two panels a row.
 
     Args:
         table: rows of `benchmark.csv`.
     """
     models = list(table["model"].unique())
-    figure = Figure(figsize=(4.6 * len(models), 2.9), layout="constrained")
-    panels = figure.subplots(1, len(models), squeeze=False)[0]
-    for axes, model in zip(panels, models, strict=True):
+    columns = min(2, len(models))
+    lines = -(-len(models) // columns)
+    figure = Figure(figsize=(4.8 * columns, 2.8 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in panels[len(models) :]:
+        axes.remove()
+    for axes, model in zip(panels, models, strict=False):
         mine = table[table["model"] == model].sort_values("train_images_per_s")
         names = [NAMES[way] for way in mine["way"]]
         rate = mine["train_images_per_s"]
@@ -107,7 +111,7 @@ def ways_figure(table: pd.DataFrame) -> Figure:
         for place, (value, high) in enumerate(zip(rate, mine["train_highest"], strict=True)):
             axes.text(high, place, f"  {value:.0f}", va="center", fontsize=9)
         axes.set_xlim(0, 1.2 * mine["train_highest"].max())
-        axes.set_xlabel("training images a second\n(median; line: lowest to highest)", fontsize=9)
+        axes.set_xlabel("training images/s: median, lowest, highest", fontsize=9)
         axes.set_title(f"model={model}, batch {mine['batch'].iloc[0]}", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
     return figure
@@ -140,11 +144,12 @@ def costs_figure(table: pd.DataFrame) -> Figure:
             )
         axes.set_xlabel(title)
         axes.set_ylabel("training images/s")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.08 * table.loc[table["what"] == what, "highest"].max())
         if what != "threads":
             axes.set_xscale("log", base=10 if what == "images" else 2)
         values = sorted(table.loc[table["what"] == what, "value"].unique())
-        axes.set_xticks(values, [f"{v:,}" for v in values], fontsize=8)
+        names = [f"{v / 1000:.3g}k" if what == "images" else str(v) for v in values]
+        axes.set_xticks(values, names, fontsize=8)
         axes.minorticks_off()
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False)

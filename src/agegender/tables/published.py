@@ -4,7 +4,7 @@ from pathlib import Path
 
 from agegender.data.files import whole_file
 from agegender.errors import InputError
-from agegender.tables import copies, labels, reproduction
+from agegender.tables import copies, labels, reproduction, speed
 
 
 def published(results: Path) -> dict[tuple[str, str], str]:
@@ -14,11 +14,12 @@ def published(results: Path) -> dict[tuple[str, str], str]:
         results: the folder `docs/results`.
     """
     runs = results / "runs.csv"
-    about_copies = "docs/duplicates.md"
+    about_copies, about_speed = "docs/duplicates.md", "docs/performance.md"
     return {
         ("README.md", "reproduction"): reproduction.reproduction_table(
             runs, results / "keras_control.csv"
         ),
+        ("README.md", "speedrun"): speed.speedrun_table(runs),
         (about_copies, "copies"): copies.copies_table(results / "copies_groups.csv"),
         (about_copies, "verdicts"): copies.verdicts_table(results / "copies_verdicts.csv"),
         (about_copies, "splits"): copies.splits_table(runs),
@@ -26,6 +27,13 @@ def published(results: Path) -> dict[tuple[str, str], str]:
         (about_copies, "coral"): copies.coral_table(runs),
         ("docs/labels.md", "folds"): labels.folds_table(runs),
         ("docs/labels.md", "suspects"): labels.suspects_table(results / "suspect_verdicts.csv"),
+        ("docs/models.md", "backbones"): speed.backbones_table(results / "benchmark.csv"),
+        (about_speed, "speedruns"): speed.speedruns_table(runs),
+        (about_speed, "targets"): speed.targets_table(results / "benchmark.csv"),
+        (about_speed, "ways"): speed.ways_table(results / "benchmark.csv"),
+        (about_speed, "steps"): speed.steps_table(results / "benchmark_steps.csv"),
+        (about_speed, "profile"): speed.profile_table(results / "benchmark_profile.csv"),
+        (about_speed, "costs"): speed.costs_table(results / "benchmark_costs.csv"),
     }
 
 
