@@ -3,12 +3,13 @@
     python scripts/benchmark.py data.archive=UTKFace.tar.gz
 
 For every backbone: this project's own scripts/train.py, the same step on one constant batch, the
-same batches without Lightning, a textbook's data path in float32, and the seed notebook in Keras
-if TensorFlow is installed. All their processes live at once, and take turns. Then, step by step,
-what each means of this project does for a training step, and where its time goes before and after;
-and what training costs with larger batches, larger pictures, more threads and more images. Every
-other word is one of scripts/train.py, and goes to all of them. Needs Linux and a machine that does
-nothing else.
+same batches without Lightning, a textbook's data path in float32, and the seed notebook in Keras if
+there is a Python with TensorFlow (--keras; an environment of its own, since TensorBoard loads
+TensorFlow where it finds it, and starts later). All their processes live at once, and take turns.
+Then, step by step, what each means of this project does for a training step, and where its time
+goes before and after; and what training costs with larger batches, larger pictures, more threads
+and more images. Every other word is one of scripts/train.py, and goes to all of them. Needs Linux
+and a machine that does nothing else.
 
 Writes benchmark.csv (ways), benchmark_steps.csv and benchmark_profile.csv (steps),
 benchmark_costs.csv (costs), and figures of the first and the last.
@@ -36,8 +37,9 @@ def main() -> None:
     add("--repeats", type=int, default=5, help="rounds that count (5)")
     add("--seconds", type=float, default=5.0, help="length of a block of training steps (5)")
     add("--only", choices=["ways", "steps", "costs"], help="a part of it")
+    add("--keras", metavar="PYTHON", help="one that has TensorFlow; default: this one, if it has")
     add("--out", type=Path, default=ROOT / "docs/results", help="folder (docs/results)")
-    for name, kind in {"way": str, "fd": int, "workers": int, "faces": str}.items():
+    for name, kind in {"way": str, "fd": int, "workers": int}.items():
         add(f"--{name}", type=kind, help=argparse.SUPPRESS)  # the benchmark's own processes
     given, words = parser.parse_known_args()
     if any("=" not in word for word in words):
@@ -64,14 +66,9 @@ def work(given: argparse.Namespace, words: list[str]) -> None:
 
     link = Link(given.fd)
     try:
-        if given.way == "keras":
-            from agegender.bench import keras_way
+        from agegender.bench import ways
 
-            keras_way.train(link, given.faces, given.seconds)
-        else:
-            from agegender.bench import ways
-
-            ways.work(given.way, link, composed(words), given.seconds, given.workers)
+        ways.work(given.way, link, composed(words), given.seconds, given.workers)
     except EOFError:  # there are no more orders
         sys.exit(0)
 

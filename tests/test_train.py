@@ -274,10 +274,11 @@ def test_an_average_of_the_weights_is_validated_kept_and_tested(tmp_path: Path):
         small_run(tmp_path / "run", *words[2:], "ckpt_path=last", "trainer.max_epochs=2")
 
 
-def test_the_average_is_the_formula_s(tmp_path: Path):
-    # with a decay of 0.9, the average after each step is 0.9 of it and 0.1 of the new weights;
-    # the first is the weights themselves
-    words = ("augment=none", "callbacks=ema", "callbacks.ema.decay=0.9", "data.batch_size=64")
+@pytest.mark.parametrize(("decay", "kept"), [(0.999, 2 / 11), (0.1, 0.1)])
+def test_the_average_is_the_formula_s(decay: float, kept: float, tmp_path: Path):
+    # the first is the weights themselves; after one step the decay is 2 / 11 at most, and with
+    # 0.1 asked for, 0.1
+    words = ("augment=none", "callbacks=ema", f"callbacks.ema.decay={decay}", "data.batch_size=64")
     expected = None
     for steps in (1, 2):
         limit = f"+trainer.limit_train_batches={steps}"
@@ -285,7 +286,7 @@ def test_the_average_is_the_formula_s(tmp_path: Path):
         small_run(folder, *words, limit, "trainer.max_epochs=1")
         content = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
         raw = content["current_model_state"]["net.age_head.out.weight"]
-        expected = raw if expected is None else 0.9 * expected + 0.1 * raw
+        expected = raw if expected is None else kept * expected + (1 - kept) * raw
         found = content["state_dict"]["net.age_head.out.weight"]
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-7)
 

@@ -8,7 +8,13 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pandas as pd
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import (
+    Checkpoint,
+    ModelCheckpoint,
+    TQDMProgressBar,
+    WeightAveraging,
+)
+from torch import Tensor
 
 from agegender.data.files import whole_file
 from agegender.module import FaceModule
@@ -100,6 +106,30 @@ class Until(pl.Callback):
         seen = trainer.callback_metrics
         if seen["val/age_mae"] <= self.age_mae and seen["val/gender_acc"] >= self.gender_acc:
             trainer.should_stop = True
+
+
+class MovingAverage(WeightAveraging):
+    """An exponential moving average of the weights: validated, kept in checkpoints, and tested.
+
+    A young average forgets faster, so that a short training's is not held back by its untrained
+    beginning: after n steps the decay is at most (1 + n) / (10 + n), as TensorFlow has it.
+
+    Args:
+        decay: what a step leaves of the average, 0 to below 1.
+
+    Raises:
+        ValueError: if decay is out of its range.
+    """
+
+    def __init__(self, decay: float = 0.999) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"callbacks.ema.decay={decay}: must be from 0 to below 1")
+
+        def average(mean: Tensor, new: Tensor, steps: Tensor | int) -> Tensor:
+            now = min(decay, (1 + int(steps)) / (10 + int(steps)))
+            return mean * now + new * (1 - now)
+
+        super().__init__(avg_fn=average)
 
 
 class RunCheckpoint(ModelCheckpoint):

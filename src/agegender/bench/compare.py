@@ -1,6 +1,5 @@
 """Every way for one model, side by side."""
 
-import importlib.util
 import os
 import tempfile
 from pathlib import Path
@@ -17,7 +16,13 @@ OF_NETWORK = ("parameters", "gflop_per_image", "infer_gflop_per_image")
 
 
 def compare(
-    bench: Bench, model: str, data: FaceData, precision: str, repeats: int, first: bool
+    bench: Bench,
+    model: str,
+    data: FaceData,
+    precision: str,
+    repeats: int,
+    first: bool,
+    keras: str | None,
 ) -> list[dict[str, Any]]:
     """Every way for one model.
 
@@ -28,6 +33,7 @@ def compare(
         precision: of the project's own ways.
         repeats: rounds that count.
         first: also measure the start without anything cached, and the building of the cache.
+        keras: a Python that has TensorFlow; None: leave Keras out.
 
     Returns:
         Rows of `benchmark.csv`, without what is the same for all.
@@ -44,10 +50,8 @@ def compare(
     ways = {name: bench.start(name, mine) for name in ("ours", "ceiling", "bare")}
     tell(f"{model}: how many workers the textbook's loader needs")
     ways["textbook"], facts["textbook"]["workers"] = _best_textbook(bench, mine)
-    notebook = model == "cnn" and (data.channels, data.image_size) == (1, 128)
-    if notebook and _has_keras():
-        arrays = _arrays(data, bench.folder)
-        ways["keras"] = bench.start("keras", mine, f"--faces={arrays}")
+    if keras and model == "cnn" and (data.channels, data.image_size) == (1, 128):
+        ways["keras"] = _keras(bench, keras, data)
         facts["keras"] = {"precision": "32-true"}
     peak = bench.start("peak")
     tell(f"{model}: {', '.join(ways)}")
@@ -94,11 +98,11 @@ def _best_textbook(bench: Bench, model: str) -> tuple[Process, int]:
     return tried[best][1], best
 
 
-def _has_keras() -> bool:
-    if importlib.util.find_spec("tensorflow"):
-        return True
-    tell("no Keras here, so it is left out: pip install tensorflow-cpu")
-    return False
+def _keras(bench: Bench, python: str, data: FaceData) -> Process:
+    """The notebook's own way; its Python needs this project's source, and nothing of the rest."""
+    arrays = _arrays(data, bench.folder)
+    words = ["-m", "agegender.bench.keras_way", "FD", str(arrays), str(bench.seconds)]
+    return bench.run("keras", [python, *words], {"PYTHONPATH": str(bench.root / "src")})
 
 
 def _arrays(data: FaceData, folder: Path) -> Path:

@@ -1,6 +1,8 @@
 """The seed notebook's network in Keras, which has to be there: pip install tensorflow."""
 
+import contextlib
 import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -83,3 +85,8 @@ def train(link: Link, faces: str, seconds: float) -> None:
         else:
             link.answer(fit(block), watch)
             block = min(len(images), max(block, int(block * seconds / watch.seconds())))
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(EOFError):  # there are no more orders
+        train(Link(int(sys.argv[1])), sys.argv[2], float(sys.argv[3]))

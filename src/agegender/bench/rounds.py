@@ -37,7 +37,7 @@ class Process:
     """
 
     def __init__(self, command: Sequence[str], log: Path, env: dict[str, str] | None = None):
-        self.log, self.name = log, log.stem
+        self.log, self.name = log, log.stem.rpartition("_")[0]
         self.peak_rss_mb = self.peak_anonymous_mb = 0.0
         self._connection, theirs = Pipe()
         words = [word.replace("FD", str(theirs.fileno())) for word in command]
@@ -102,10 +102,7 @@ class Bench:
 
     def start(self, name: str, *more: str, env: dict[str, str] | None = None) -> Process:
         """A process that `scripts/benchmark.py` makes for a way, or the project's own training."""
-        self._count += 1
-        place = self.folder / str(self._count)
-        place.mkdir()
-        words = [*SAME, *self.words, f"output_dir={place / 'run'}"]
+        words = [*SAME, *self.words, f"output_dir={self.folder / str(self._count)}"]
         if name == "ours":
             pacer = [
                 "+callbacks.pacer._target_=agegender.bench.pacer.Pacer",
@@ -117,7 +114,12 @@ class Bench:
         else:
             own = ["--way", name, "--fd", "FD", "--seconds", str(self.seconds)]
             command = [str(self.root / "scripts/benchmark.py"), *own, *words, *more]
-        process = Process([sys.executable, *command], place / f"{name}.log", env)
+        return self.run(name, [sys.executable, *command], env)
+
+    def run(self, name: str, command: Sequence[str], env: dict[str, str] | None = None) -> Process:
+        """A process of any kind that takes orders."""
+        process = Process(command, self.folder / f"{name}_{self._count}.log", env)
+        self._count += 1
         self._started.callback(process.end)
         return process
 

@@ -1,6 +1,8 @@
 """Everything a benchmark does, from its words to its files."""
 
 import argparse
+import importlib.util
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ from omegaconf import DictConfig
 from agegender.bench.compare import compare
 from agegender.bench.costs import costs
 from agegender.bench.ladder import ladder
-from agegender.bench.rounds import Bench
+from agegender.bench.rounds import Bench, tell
 from agegender.bench.summary import COLUMNS, costs_figure, summary, ways_figure
 from agegender.config import build, check_config
 from agegender.data.datamodule import FaceData
@@ -26,7 +28,7 @@ def benchmark(root: Path, given: argparse.Namespace, words: list[str], cfg: Dict
 
     Args:
         root: the project's folder.
-        given: its options: models, repeats, seconds, only, out.
+        given: its options: models, repeats, seconds, only, keras, out.
         words: of `scripts/train.py`.
         cfg: composed of these words.
 
@@ -50,7 +52,8 @@ def benchmark(root: Path, given: argparse.Namespace, words: list[str], cfg: Dict
             rows = []
             for model in given.models:
                 first = model == given.models[0]
-                rows += compare(bench, model, data, precision, given.repeats, first)
+                keras = given.keras or _own_keras()
+                rows += compare(bench, model, data, precision, given.repeats, first, keras)
             table = pd.DataFrame(rows).assign(
                 **about, image_size=data.image_size, batch=data.batch_size
             )
@@ -65,6 +68,14 @@ def benchmark(root: Path, given: argparse.Namespace, words: list[str], cfg: Dict
             table = costs(bench, given.models, given.repeats).assign(**about)
             save("benchmark_costs", table, costs_figure, given.out)
     print(f"tables and figures: {given.out}")
+
+
+def _own_keras() -> str | None:
+    """This Python, if it has TensorFlow."""
+    if importlib.util.find_spec("tensorflow"):
+        return sys.executable
+    tell("no Keras here, so it is left out: name a Python that has TensorFlow with --keras PYTHON")
+    return None
 
 
 def save(
