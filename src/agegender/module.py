@@ -89,7 +89,7 @@ class FaceModule(pl.LightningModule):
             return self._step(batch, batch_idx, "train")
         generator = torch.Generator(batch.image.device).manual_seed(torch.initial_seed())
         image = self.augment(batch.image, generator)
-        share, partner = 1.0, batch
+        share, partner = 1.0, None
         if self.augment.mixup:
             share = self.augment.share(generator)
             image = torch.lerp(image.roll(1, dims=0), image, share)
@@ -129,7 +129,7 @@ class FaceModule(pl.LightningModule):
         outputs = self(batch.image)
         smoothing = self.gender_smoothing if part == "train" else 0.0
         age_loss, gender_loss = self.losses(outputs, batch.age, batch.gender, smoothing)
-        if partner is not None and share < 1:
+        if partner is not None:
             others = self.losses(outputs, partner.age, partner.gender, smoothing)
             age_loss = share * age_loss + (1 - share) * others[0]
             gender_loss = share * gender_loss + (1 - share) * others[1]
@@ -221,9 +221,7 @@ class FaceModule(pl.LightningModule):
         """
         # a checkpoint brings its learning rate along: another in the config would do nothing
         mine = self.description["config"]
-        for name in sorted(
-            mine.keys() - {"name", "data"}
-        ):  # the data and its split are compared below
+        for name in sorted(mine.keys() - {"name", "data"}):  # data is compared below
             if before["config"].get(name) != mine[name]:
                 raise InputError(
                     f"this run cannot be continued: it was started with another {name}"

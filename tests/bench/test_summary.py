@@ -1,5 +1,6 @@
 import pandas as pd
 
+from agegender.bench.ladder import steps_table
 from agegender.bench.summary import COLUMNS, summary, way_rows
 
 
@@ -40,3 +41,19 @@ def test_rates_are_medians_and_ratios_are_within_a_round():
     said = summary(table).splitlines()
     assert said[1].split() == ["cnn", "ours", "100", "1.000", "250", "600", "4.5", "s"]
     assert said[2].split()[:4] == ["cnn", "bare", "50", "2.000"]
+
+
+def test_steps_are_told_from_the_plainest_on():
+    blocks = pd.DataFrame(
+        [
+            block(turn, way, "train", images, 2.0 * turn)
+            for turn in (1, 2, 3)
+            for way, images in (("b", 60), ("a", 20))
+        ]
+    )
+    plain, better = steps_table(blocks, ["a", "b"]).to_dict("records")
+    assert (plain["way"], plain["images_per_s"], plain["over_plain"]) == ("a", 5, 1)
+    assert (plain["lowest"], plain["highest"]) == (20 / 6, 10)
+    assert (better["way"], better["images_per_s"]) == ("b", 15)
+    assert abs(better["over_plain"] - 3) < 1e-9
+    assert (plain["user_s"], plain["sys_s"]) == (1000 * 1.5 * 12 / 60, 1000 * 0.5 * 12 / 60)

@@ -8,7 +8,8 @@ from torch.utils.data import DataLoader
 
 from agegender.bench.loops import Loop
 from agegender.bench.textbook import TextbookFaces
-from agegender.data.datamodule import FaceData, ShuffledBatches
+from agegender.data.batches import ShuffledBatches
+from agegender.data.datamodule import FaceData
 
 from ..conftest import SMALL, composed, run_here
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from agegender.data.datamodule import FaceData, age_chances
+from agegender.data.batches import age_chances
+from agegender.data.datamodule import FaceData
 
 
 def test_training_batches_are_shuffled_anew_each_epoch_and_hold_each_face_once(cache_dir: Path):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from agegender.bench.rounds import Bench, rounds, tell
+from agegender.bench.summary import processor_seconds, rates
 
 PLAIN = {
     "optimizer.fused=false": "fused optimizer",
@@ -25,14 +26,10 @@ def steps_table(blocks: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
         A row a way: way, images_per_s, lowest, highest, over_plain (median of the rounds' own
         ratios to the first way), user_s, sys_s (for 1,000 images).
     """
-    blocks = blocks[blocks["order"] == "train"]
-    rate = blocks.assign(rate=blocks["images"] / blocks["seconds"])
-    by_round = rate.pivot_table(index="round", columns="way", values="rate")
+    by_round = rates(blocks, "train")
     plain = by_round[names[0]]
     rows = []
     for way in names:
-        mine = blocks[blocks["way"] == way]
-        per_image = 1000 / mine["images"].sum()
         rows.append(
             {
                 "way": way,
@@ -40,8 +37,7 @@ def steps_table(blocks: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
                 "lowest": by_round[way].min(),
                 "highest": by_round[way].max(),
                 "over_plain": (by_round[way] / plain).median(),
-                "user_s": mine["user_s"].sum() * per_image,
-                "sys_s": mine["sys_s"].sum() * per_image,
+                **processor_seconds(blocks[blocks["way"] == way]),
             }
         )
     return pd.DataFrame(rows)
@@ -59,8 +55,8 @@ def ladder(
         repeats: rounds that count.
 
     Returns:
-        Rows as of `agegender.bench.ladder.steps_table`, and as of its `operators` with the way
-        that they are of.
+        Rows as of `steps_table`; and a row an operator, its shape and the way that it is of, the
+        plainest first: operator, shape, ms and calls (a step), way.
     """
     words = list(PLAIN)
     ways = {"as torch comes": bench.start("ceiling", f"model={model}", *words)}

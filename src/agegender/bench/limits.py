@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 
 from agegender.bench.link import Link, Stopwatch
 from agegender.bench.loops import Faces, Loop, data_of
+from agegender.data.batches import FaceBatches, ShuffledBatches
 from agegender.data.cache import open_pixels
-from agegender.data.datamodule import FaceBatches, ShuffledBatches
 from agegender.types import Batch
 
 

@@ -34,20 +34,13 @@ def way_rows(blocks: pd.DataFrame, facts: dict[str, dict[str, object]]) -> list[
         rounds' own ratios, so that what slows a whole round down does not count. user_s and
         sys_s are seconds of processor time for 1,000 training images.
     """
-    rate = (blocks["images"] / blocks["seconds"]).rename("rate")
-    table = pd.concat([blocks, rate], axis=1)
-    by = {
-        order: table[table["order"] == order].pivot_table(
-            index="round", columns="way", values="rate"
-        )
-        for order in ("train", "infer")
-    }
+    by = {order: rates(blocks, order) for order in ("train", "infer")}
     tops = blocks[blocks["way"] == "peak"]
     rows = []
     for way, about in facts.items():
         train, infer = by["train"][way], by["infer"][way]
         ratio = by["train"]["ours"] / train
-        mine = table[(table["way"] == way) & (table["order"] == "train")]
+        mine = blocks[(blocks["way"] == way) & (blocks["order"] == "train")]
         top = float(tops["bf16" if str(about["precision"]).startswith("bf16") else "fp32"].max())
         gflops = float(train.median()) * float(str(about["gflop_per_image"]))
         rows.append(
@@ -64,14 +57,28 @@ def way_rows(blocks: pd.DataFrame, facts: dict[str, dict[str, object]]) -> list[
                 "ours_over_way_highest": ratio.max(),
                 "infer_images_per_s": infer.median(),
                 "infer_ours_over_way": (by["infer"]["ours"] / infer).median(),
-                "user_s": 1000 * mine["user_s"].sum() / mine["images"].sum(),
-                "sys_s": 1000 * mine["sys_s"].sum() / mine["images"].sum(),
+                **processor_seconds(mine),
                 "peak_gflops": top,
                 "copy_gb_per_s": tops["copy"].max(),
                 "share_of_peak": gflops / top,
             }
         )
     return rows
+
+
+def rates(blocks: pd.DataFrame, order: str) -> pd.DataFrame:
+    """Images a second of an order: a row a round, a column a way."""
+    mine = blocks[blocks["order"] == order]
+    rate = mine.assign(rate=mine["images"] / mine["seconds"])
+    by_round: pd.DataFrame = rate.pivot_table(index="round", columns="way", values="rate")
+    return by_round
+
+
+def processor_seconds(blocks: pd.DataFrame) -> dict[str, float]:
+    """user_s and sys_s for 1,000 images."""
+    return {
+        name: 1000 * blocks[name].sum() / blocks["images"].sum() for name in ("user_s", "sys_s")
+    }
 
 
 def summary(table: pd.DataFrame) -> str:

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import Compose, Grayscale, InterpolationMode, Resize, ToTensor
 
-from agegender.data.datamodule import FaceData, Rows
+from agegender.data.batches import Rows
+from agegender.data.datamodule import FaceData
 
 
 class Face(NamedTuple):

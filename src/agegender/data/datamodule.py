@@ -2,20 +2,24 @@
 
 import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import lightning.pytorch as pl
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from agegender.data import synthetic
 from agegender.data.audit import group_faces, group_table, said_of, unfit
-from agegender.data.cache import Pixels, open_pixels
+from agegender.data.batches import (
+    FaceBatches,
+    InOrderBatches,
+    Rows,
+    ShuffledBatches,
+    age_chances,
+)
+from agegender.data.cache import open_pixels
 from agegender.data.own import read_labels
 from agegender.data.source import find_utkface
 from agegender.data.splits import BY_GROUP, FOLDS, Split, assign_parts, crossings, split_hash
@@ -24,8 +28,6 @@ from agegender.errors import InputError
 from agegender.types import Batch
 
 log = logging.getLogger(__name__)
-Rows = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float64]
 Duplicates = Literal["one", "keep", "drop_conflicts"]
 
 
@@ -246,94 +248,6 @@ def apply_policy(frame: pd.DataFrame, groups: pd.DataFrame, duplicates: Duplicat
         frame.loc[first.index[~first], "part"] = ""
         frame["age_years"] = frame.groupby("group_id")["age_years"].transform("median")
     return frame
-
-
-def age_chances(age: Values, balance: float) -> Values | None:
-    """How likely each face is to be drawn, so that rare ages are trained on more often.
-
-    The frequency of an age is that of ages at most two years off, since UTKFace's heap at round
-    years.
-
-    Args:
-        age: (n,) years.
-        balance: power of the frequency that is undone, 0 to 1.
-
-    Returns:
-        (n,) chances that sum to 1; None if all are equal.
-    """
-    if not balance:
-        return None
-    year = age.round().astype(int)
-    counts = np.convolve(np.bincount(year, minlength=5), np.ones(5), "same")
-    weights = counts[year] ** -balance
-    chances: Values = weights / weights.sum()
-    return chances
-
-
-class FaceBatches(Dataset[Batch]):
-    """Index with an array of positions, get a `Batch`."""
-
-    def __init__(self, pixels: Pixels, frame: pd.DataFrame, rows: Rows) -> None:
-        self.pixels = pixels
-        self.rows = torch.from_numpy(rows)
-        self.age = torch.from_numpy(frame["age_years"].to_numpy(np.float32)[rows])
-        self.gender = torch.from_numpy(frame["gender"].to_numpy(np.float32)[rows])
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, positions: Rows) -> Batch:
-        row = self.rows[positions]
-        return Batch(
-            image=torch.from_numpy(self.pixels[row.numpy()]),
-            age=self.age[positions],
-            gender=self.gender[positions],
-            row=row,
-        )
-
-
-class ShuffledBatches(Sampler[Rows]):
-    """Positions 0..n-1 in an order that (seed, epoch) decides; Lightning sets the epoch.
-
-    Args:
-        n: how many there are.
-        batch_size: of all batches but the last.
-        seed: of the order.
-        chances: (n,) of each position, to draw n of them with replacement; None: each comes once.
-    """
-
-    def __init__(self, n: int, batch_size: int, seed: int, chances: Values | None = None) -> None:
-        self.n, self.batch_size, self.seed, self.epoch = n, batch_size, seed, 0
-        self.chances = chances
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return -(-self.n // self.batch_size)
-
-    def __iter__(self) -> Iterator[Rows]:
-        rng = np.random.default_rng([self.seed, self.epoch])
-        if self.chances is None:
-            order = rng.permutation(self.n)
-        else:
-            order = rng.choice(self.n, self.n, p=self.chances)
-        for start in range(0, self.n, self.batch_size):
-            yield order[start : start + self.batch_size]
-
-
-class InOrderBatches(Sampler[Rows]):
-    """Positions 0..n-1 in order."""
-
-    def __init__(self, n: int, batch_size: int) -> None:
-        self.n, self.batch_size = n, batch_size
-
-    def __len__(self) -> int:
-        return -(-self.n // self.batch_size)
-
-    def __iter__(self) -> Iterator[Rows]:
-        for start in range(0, self.n, self.batch_size):
-            yield np.arange(start, min(start + self.batch_size, self.n))
 
 
 def _as_it_is(batch: Any) -> Any:
