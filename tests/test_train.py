@@ -364,3 +364,10 @@ def test_layout_and_compiling_leave_the_network_as_it_is():
     torch.testing.assert_close(*outputs)
     assert names[0] == names[1] == names[2]
     assert module.net._compiled_call_impl is not None
+
+
+def test_a_callback_or_logger_can_be_set_to_null(tmp_path: Path):
+    off = ("callbacks.progress=null", "callbacks.learning_rate=null", "logger.tensorboard=null")
+    small_run(tmp_path / "run", *off)
+    assert (tmp_path / "run/metrics.json").is_file()
+    assert not (tmp_path / "run/tensorboard").exists()

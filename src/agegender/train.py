@@ -57,8 +57,8 @@ def fit(cfg: DictConfig) -> dict[str, Any]:
     pl.seed_everything(cfg.seed, verbose=False)
     data: FaceData = build(cfg.data, seed=cfg.seed)
     module = build_module(cfg)
-    loggers: list[Logger] = list(build(cfg.logger).values())
-    callbacks = build(cfg.callbacks)
+    loggers: list[Logger] = list(_built(cfg.logger).values())
+    callbacks = _built(cfg.callbacks)
     trainer: pl.Trainer = build(cfg.trainer, callbacks=list(callbacks.values()), logger=loggers)
     data.setup("fit")
     module.description = checkpoint.describe(plain(cfg), data)
@@ -70,6 +70,12 @@ def fit(cfg: DictConfig) -> dict[str, Any]:
         log.info("continuing from %s", resume)
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     return finish(cfg, data, module, callbacks["history"], callbacks["best"], loggers)
+
+
+def _built(nodes: DictConfig | None) -> dict[str, Any]:
+    """What named nodes build; a node that was set to null builds nothing."""
+    found = build(nodes) if nodes else {}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def build_module(cfg: DictConfig) -> FaceModule:

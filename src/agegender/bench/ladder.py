@@ -67,13 +67,26 @@ def ladder(
         else:
             ways[means] = bench.start("ceiling", f"model={model}", *words)
     blocks = rounds(ways, bench.start("peak"), repeats, ["train"])
-    profiles = [
-        pd.DataFrame(ways[way].ask("profile")["operators"]).assign(way=way)
-        for way in ("as torch comes", list(ways)[-1])
-    ]
     for process in ways.values():
         process.end()
+    profiles = [
+        _profile(bench, model, list(PLAIN)).assign(way="as torch comes"),
+        _profile(bench, model, words).assign(way=list(ways)[-1]),
+    ]
     return (
         steps_table(blocks, list(ways)).assign(model=model),
         pd.concat(profiles).assign(model=model),
     )
+
+
+def _profile(bench: Bench, model: str, words: Sequence[str]) -> pd.DataFrame:
+    """A row an operator.
+
+    The profiler keeps small blocks between a step's large ones, so that these no longer fit where
+    the last step's were; without large pages that alone was seen to treble the time of a step.
+    """
+    process = bench.start("ceiling", f"model={model}", *words, env={"THP_MEM_ALLOC_ENABLE": "1"})
+    process.ask("train")
+    operators = pd.DataFrame(process.ask("profile")["operators"])
+    process.end()
+    return operators

@@ -16,7 +16,7 @@ from agegender.usage import memory_mb
 
 # the seed notebook's recipe has no augmentation, and the constant batch cannot have any
 SAME = ("augment=none", "seed=1")
-LOOK_EVERY = 0.02  # seconds between two looks at a working process's memory
+LOOK_EVERY = 0.25  # seconds between two looks at a working process: a look costs it time
 
 
 class Process:

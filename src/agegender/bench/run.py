@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -39,6 +40,8 @@ def benchmark(root: Path, given: argparse.Namespace, words: list[str], cfg: Dict
         raise InputError("the benchmark looks into /proc, so it runs on Linux alone")
     if given.repeats < 1 or given.seconds <= 0:
         raise InputError("--repeats must be at least 1, and --seconds more than 0")
+    if given.keras and not shutil.which(given.keras):
+        raise InputError(f"--keras {given.keras}: there is no such program; name a Python")
     check_config(cfg)
     data: FaceData = build(cfg.data, seed=cfg.seed)
     data.setup("fit")  # what can be cached is, before anything is measured
