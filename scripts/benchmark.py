@@ -7,12 +7,12 @@ same batches without Lightning, a textbook's data path in float32, and the seed 
 there is a Python with TensorFlow (--keras; an environment of its own, since TensorBoard loads
 TensorFlow where it finds it, and starts later). All their processes live at once, and take turns.
 Then, step by step, what each means of this project does for a training step, and where its time
-goes before and after; and what training costs with larger batches, larger pictures, more threads
-and more images. Every other word is one of scripts/train.py, and goes to all of them. Needs Linux
-and a machine that does nothing else.
+goes before and after; what training costs with larger batches, larger pictures, more threads and
+more images; and what the rest costs as a data set grows. Every other word is one of
+scripts/train.py, and goes to all of them. Needs Linux and a machine that does nothing else.
 
 Writes benchmark.csv (ways), benchmark_steps.csv and benchmark_profile.csv (steps),
-benchmark_costs.csv (costs), and figures of the first and the last.
+benchmark_costs.csv (costs), benchmark_growth.csv (growth), and figures of ways and costs.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main() -> None:
     add("--models", nargs="+", default=every, choices=every, help="default: all of conf/model")
     add("--repeats", type=int, default=5, help="rounds that count (5)")
     add("--seconds", type=float, default=5.0, help="length of a block of training steps (5)")
-    add("--only", choices=["ways", "steps", "costs"], help="a part of it")
+    add("--only", choices=["ways", "steps", "costs", "growth"], help="a part of it")
     add("--keras", metavar="PYTHON", help="one that has TensorFlow; default: this one, if it has")
     add("--out", type=Path, default=ROOT / "docs/results", help="folder (docs/results)")
     for name, kind in {"way": str, "fd": int, "workers": int}.items():

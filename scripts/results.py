@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from agegender.errors import InputError
-from agegender.results import record
+from agegender.results import record, record_trials
 from agegender.tables.published import published, put_table
 
 ROOT = Path(__file__).parents[1]
@@ -15,9 +15,15 @@ RESULTS = ROOT / "docs/results"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*", type=Path, help="folders of finished runs to add")
-    runs = parser.parse_args().runs
+    parser.add_argument(
+        "--trials", nargs=2, metavar=("NAME", "FOLDER"), action="append", default=[],
+        help="publish a sweep or a search as docs/results/NAME.csv and NAME.png",
+    )  # fmt: skip
+    given = parser.parse_args()
     try:
-        print(f"{record(runs, RESULTS / 'runs.csv')} rows added to {RESULTS / 'runs.csv'}")
+        for name, folder in given.trials:
+            record_trials(Path(folder), name, RESULTS)
+        print(f"{record(given.runs, RESULTS / 'runs.csv')} rows added to {RESULTS / 'runs.csv'}")
         for (document, name), table in published(RESULTS).items():
             put_table(ROOT / document, name, table)
             print(f"{document}: {name}")

@@ -8,8 +8,9 @@ from omegaconf import OmegaConf
 
 import agegender.losses
 import agegender.models
-from agegender.config import check_config, did_you_mean, find_target
+from agegender.config import check_config, did_you_mean, find_target, plain
 from agegender.errors import InputError
+from agegender.sweeps.search import check_search
 
 from .conftest import ROOT, SMALL, composed, refusal, run_here, run_script
 
@@ -28,6 +29,9 @@ def test_every_option_composes_and_passes_the_check(path):
     if path.stem == "as_trained":
         pytest.skip("for evaluate.yaml, which merges it into a checkpoint's own config")
     group = path.parent.name
+    if path.stem.startswith("search"):
+        assert check_search(plain(composed(f"sweep={path.stem}", "output_dir=out"))["search"])
+        return
     given = ["data.csv=own.csv"] if path.stem == "csv" else []
     check_config(composed(f"{group}={path.stem}", "output_dir=out", *given))
 

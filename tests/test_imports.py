@@ -11,7 +11,7 @@ ALLOWED = {
     "machine": set(),
     "usage": set(),
     "scheduler": set(),
-    "data.files": set(),
+    "data.files": {"errors"},
     "data.synthetic": {"data.files"},
     "data.table": {"data.files", "errors"},
     "data.source": {"data.files", "data.table", "errors"},
@@ -25,7 +25,7 @@ ALLOWED = {
     "data.datamodule": {
         "data.batches", "data.synthetic", "data.source",
         "data.table", "data.own", "data.audit", "data.splits",
-        "data.cache", "errors", "types",
+        "data.cache", "data.files", "errors", "types",
     },
     "augment": set(),
     "years": {"types"},
@@ -37,12 +37,13 @@ ALLOWED = {
     "callbacks": {"module", "data.files", "usage"},
     "report": set(),
     "figures": set(),
-    "results": {"errors", "data.files"},
+    "results": {"errors", "data.files", "sweeps.records", "sweeps.summary"},
     "tables.cells": set(),
     "tables.reproduction": {"errors", "report"},
     "tables.copies": {"data.copies", "tables.cells"},
     "tables.labels": {"tables.cells"},
     "tables.speed": set(),
+    "tables.sweeps": set(),
     "tables.published": {
         "errors", "data.files", "tables.copies", "tables.labels", "tables.reproduction",
         "tables.speed",
@@ -57,8 +58,9 @@ ALLOWED = {
         "reports.data_tables", "reports.page",
     },
     "provenance": set(),
-    "config": {"errors", "machine"},
-    "cli": {"config", "errors"},
+    "schemas": set(),
+    "config": {"errors", "machine", "schemas"},
+    "cli": {"config", "errors", "schemas"},
     "checkpoint": {"config", "data.datamodule", "errors", "models.net"},
     "evaluate": {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
@@ -69,10 +71,18 @@ ALLOWED = {
         "config", "data.datamodule", "data.pictures", "errors", "reports.data_report",
         "reports.suspects",
     },
-    "train": {
-        "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
-        "evaluate", "figures", "machine", "module", "provenance", "report",
+    "finish": {
+        "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "evaluate",
+        "figures", "module", "provenance", "report",
     },
+    "train": {
+        "checkpoint", "config", "data.datamodule", "data.files", "errors", "finish", "machine",
+        "module",
+    },
+    "sweeps.records": {"data.files", "errors"},
+    "sweeps.summary": {"data.files", "sweeps.records"},
+    "sweeps.trial": {"cli", "config", "errors", "sweeps.records", "sweeps.summary", "train"},
+    "sweeps.search": {"config", "data.files", "errors", "sweeps.summary", "sweeps.trial", "train"},
     "bench.link": {"usage"},
     "bench.textbook": {"data.batches", "data.datamodule"},
     "bench.pacer": {"bench.link", "data.datamodule", "evaluate", "module", "types"},
@@ -87,20 +97,28 @@ ALLOWED = {
     "bench.summary": set(),
     "bench.ladder": {"bench.rounds", "bench.summary"},
     "bench.costs": {"bench.rounds"},
+    "bench.growth": {
+        "bench.rounds", "data.cache", "data.copies", "data.datamodule", "data.table", "metrics",
+        "types",
+    },
     "bench.compare": {"bench.ladder", "bench.rounds", "bench.summary", "data.datamodule"},
     "bench.run": {
-        "bench.compare", "bench.costs", "bench.ladder", "bench.rounds", "bench.summary", "config",
+        "bench.compare", "bench.costs", "bench.growth", "bench.ladder", "bench.rounds",
+        "bench.summary", "config",
         "data.datamodule", "data.files", "errors", "provenance",
     },
 }  # fmt: skip
 HYDRA = {
-    "config", "cli", "train", "evaluate", "explore", "checkpoint",
+    "config", "schemas", "cli", "train", "finish", "evaluate", "explore", "checkpoint",
+    "sweeps.trial", "sweeps.search",
     "bench.loops", "bench.limits", "bench.ways", "bench.run",
 }  # fmt: skip
 LIGHTNING = {
-    "module", "data.datamodule", "callbacks", "train", "evaluate", "config", "cli", "bench.pacer",
+    "module", "data.datamodule", "callbacks", "train", "finish", "evaluate", "config", "cli",
+    "bench.pacer", "sweeps.search",
 }  # fmt: skip
 WITHOUT_TORCH = {
+    "sweeps.records", "sweeps.summary", "tables.sweeps",
     "usage", "bench.link", "bench.keras_way", "bench.rounds", "bench.summary", "bench.ladder",
     "bench.costs", "report", "figures", "results", "tables.cells", "tables.reproduction",
     "tables.copies", "tables.labels", "tables.speed", "tables.published", "effect", "folds",

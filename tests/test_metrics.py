@@ -80,10 +80,11 @@ def test_what_lightning_logs_is_what_the_report_says():
     ties = (table["p_female"] == 0.5).mean()
     assert logged.pop("gender_acc") == pytest.approx(said.pop("gender_acc"), abs=ties + 1e-6)
     assert logged == pytest.approx(said, rel=1e-4)
-    assert metrics.predictions().row.tolist() == list(range(333))
+    assert metrics.last.row.tolist() == list(range(333))
     metrics.reset()
     metrics.update(Outputs(age_pred, p, age_pred[:, None]), batch, torch.zeros(3))
-    assert len(metrics.predictions().row) == len(rows), "nothing is left of the epoch before"
+    metrics.compute()
+    assert len(metrics.last.row) == len(rows), "nothing is left of the epoch before"
 
 
 def test_one_gender_alone_has_no_auroc():

@@ -55,5 +55,6 @@ def test_no_face_of_utkface_can_be_in_the_repository():
     files = listed.stdout.splitlines()
     pictures = {f for f in files if f.endswith((".jpg", ".jpeg", ".png", ".npy", ".ckpt", ".gz"))}
     drawn = {"docs/demo_faces.png", "docs/demo_data.png"}
-    plots = {"docs/results/benchmark.png", "docs/results/benchmark_costs.png"}
+    names = ("benchmark", "benchmark_costs", "sweep_backbones", "search")
+    plots = {f"docs/results/{name}.png" for name in names}
     assert pictures <= drawn | plots

@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pandas as pd
+import torch
 from lightning.pytorch.callbacks import (
     Checkpoint,
     ModelCheckpoint,
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 class History(Checkpoint):
     """A row an epoch in `history.csv`, and the run's costs, kept across continuations.
+
+    Of several processes the first one writes; processor time is that of all, memory its own.
 
     It is a Lightning `Checkpoint` so that it is called after the module has logged the
     epoch's metrics and before the checkpoints, which hold its state, are written.
@@ -71,6 +74,7 @@ class History(Checkpoint):
         seconds = time.perf_counter() - self._epoch_start
         logged = trainer.callback_metrics.items()
         metrics = {name: value.item() for name, value in logged if "/" in name}
+        mine = torch.tensor(time.process_time() - self._cpu_start, device=module.device)
         row = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
@@ -80,10 +84,12 @@ class History(Checkpoint):
             "since_start": self._before + process_seconds(),
             "seconds": seconds,
             "train_seconds": seconds - self._val_seconds,
-            "cpu_seconds": time.process_time() - self._cpu_start,
+            "cpu_seconds": float(trainer.strategy.reduce(mine, reduce_op="sum")),
             "anonymous_mb": anonymous_mb(),
         }
         self.rows.append(row)
+        if not trainer.is_global_zero:
+            return
         with whole_file(self.path) as temporary:
             pd.DataFrame(self.rows).to_csv(temporary, index=False)
         shown = ("train/age_mae", "val/age_mae", "train/gender_acc", "val/gender_acc")

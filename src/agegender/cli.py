@@ -14,8 +14,9 @@ import lightning.pytorch as pl
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from agegender.config import SCHEMAS, did_you_mean
-from agegender.errors import InputError, TrainingDiverged
+from agegender.config import did_you_mean
+from agegender.errors import InputError, ProcessLost, TrainingDiverged
+from agegender.schemas import SCHEMAS
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -23,16 +24,22 @@ CONF = Path(__file__).parents[2] / "conf"
 def run(main: Callable[[], None]) -> None:
     """Call a Hydra main function; mistakes end in a sentence and exit status 2."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that errors come here, not to Hydra
-    _quieten()
+    quieten()
     try:
         main()
-    except (InputError, TrainingDiverged) as error:
+    except (InputError, ProcessLost, TrainingDiverged) as error:
         sys.exit(_complain(str(error), 2 if isinstance(error, InputError) else 1))
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(_complain(_with_hint(error), 2))
 
 
-def _quieten() -> None:
+def tell_progress() -> None:
+    """Log to the terminal as Hydra's main functions do, for scripts that have none."""
+    logging.basicConfig(level=logging.WARNING, format="[%(asctime)s] %(message)s")
+    logging.getLogger("agegender").setLevel(logging.INFO)
+
+
+def quieten() -> None:
     """Leave out what Lightning says that no user of this project can act upon."""
     # which accelerators are absent, and an advertisement
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

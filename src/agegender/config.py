@@ -1,4 +1,4 @@
-"""The configs' schema, and the check that finds every mistake before anything is built."""
+"""What Hydra has to know, and the check that finds every mistake before anything is built."""
 
 import difflib
 import importlib
@@ -8,7 +8,6 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,10 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from agegender.errors import InputError
 from agegender.machine import fastest_precision
+from agegender.schemas import SCHEMAS
 
 OWN = "agegender."
+RUN_FOLDER = "AGEGENDER_RUN_FOLDER"  # where the first process tells those it starts of the run's
 ALLOWED = (OWN, "lightning.pytorch.", "torch.optim.")
 # what a checkpoint can be chosen by, and which way is better
 MONITORS = {
@@ -44,73 +45,6 @@ SUPPLIED = {
 }
 
 
-@dataclass
-class TrainConfig:
-    """The keys of `train.yaml` that no constructor owns; each group is a node of its own."""
-
-    name: str = "train"
-    seed: int = 1
-    output_dir: str = MISSING
-    ckpt_path: str | None = None
-    monitor: str = "val/age_mae"
-    monitor_mode: str = "min"
-    gender_smoothing: float = 0.0
-    flip_average: bool = False
-    channels_last: bool = True
-    keep_freed_memory: bool = True
-    compile: bool = False
-    data: Any = MISSING
-    augment: Any = MISSING
-    model: Any = MISSING
-    loss: Any = MISSING
-    weighting: Any = MISSING
-    optimizer: Any = MISSING
-    scheduler: Any = MISSING
-    callbacks: Any = MISSING
-    logger: Any = MISSING
-    trainer: Any = MISSING
-
-
-@dataclass
-class EvaluateConfig:
-    """The keys of `evaluate.yaml`; `data` is a group."""
-
-    checkpoint: str = MISSING
-    part: str = "test"
-    output_dir: str = MISSING
-    precision: str | None = None
-    flip_average: bool | None = None
-    allow_training_images: bool = False
-    data: Any = MISSING
-
-
-@dataclass
-class ExploreConfig:
-    """The keys of `explore.yaml`; `data` is a group."""
-
-    output_dir: str = MISSING
-    groups_shown: int = 60
-    data: Any = MISSING
-
-
-@dataclass
-class SuspectsConfig:
-    """The keys of `suspects.yaml`; `data` is a group."""
-
-    predictions: str = MISSING
-    output_dir: str = MISSING
-    shown: int = 200
-    data: Any = MISSING
-
-
-SCHEMAS = {
-    "train": TrainConfig,
-    "evaluate": EvaluateConfig,
-    "explore": ExploreConfig,
-    "suspects": SuspectsConfig,
-}
-
-
 def register() -> None:
     """Make the schemas and the resolvers known to Hydra; may be called again."""
     for name, schema in SCHEMAS.items():
@@ -122,7 +56,15 @@ def register() -> None:
 
 
 def _run_dir(single: str) -> str:
-    """The folder of a run: `single`, or in a multirun the job's own."""
+    """The folder of a run: `single`, or in a multirun the job's own.
+
+    Raises:
+        InputError: if each of several processes would name one by its own clock.
+    """
+    if RUN_FOLDER in os.environ:
+        return os.environ[RUN_FOLDER]
+    if "TORCHELASTIC_RUN_ID" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
+        raise InputError("give output_dir=FOLDER: each process would name a folder of its own")
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
         return str(Path(hydra.sweep.dir) / hydra.sweep.subdir)
@@ -195,6 +137,8 @@ def _choice_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"trainer.{name}={config['trainer'][name]}: every epoch is validated, once"
     if not 0 <= config["seed"] < 2**32:
         yield f"seed={config['seed']}: must be from 0 to {2**32 - 1}"
+    if config["search"]:
+        yield "sweep: this one is for scripts/search.py, with the same words"
     monitor, mode = config["monitor"], config["monitor_mode"]
     if monitor not in MONITORS:
         near = did_you_mean(str(monitor), MONITORS)

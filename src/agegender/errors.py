@@ -9,5 +9,13 @@ class InputError(ValueError):
     """
 
 
+class ProcessLost(RuntimeError):
+    """One of several processes that train one network has ended; the text says how to go on."""
+
+
+class Pruned(RuntimeError):
+    """A search has found a training hopeless; the text says after how many epochs."""
+
+
 class TrainingDiverged(RuntimeError):
     """The loss stopped being a finite number; the text names the epoch and the step."""

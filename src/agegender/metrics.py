@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics import functional as tmf
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from agegender.types import Batch, Outputs
 
+KEPT = ("row", "age", "gender", "age_pred", "age_sd", "p_female")  # of every face
 LOSSES = ("loss", "age_loss", "gender_loss")  # as a step weighs them, and each by itself
 
 
@@ -47,13 +49,15 @@ class FaceMetrics(Metric):
     age_sd: Tensor
     p_female: Tensor
     losses: Tensor
+    last: Predictions
 
     def __init__(self) -> None:
-        super().__init__()
-        for name in ("row", "age", "gender", "age_pred", "age_sd", "p_female"):
+        # torchmetrics gathers single tensors by stacking them, which wants them of one length
+        super().__init__(sync_on_compute=False)
+        for name in KEPT:
             kind = torch.int64 if name == "row" else torch.float32
-            self.add_state(name, default=torch.empty(0, dtype=kind), dist_reduce_fx="cat")
-        self.add_state("losses", default=torch.zeros(len(LOSSES)), dist_reduce_fx="sum")
+            self.add_state(name, default=torch.empty(0, dtype=kind), dist_reduce_fx=None)
+        self.add_state("losses", default=torch.zeros(len(LOSSES)), dist_reduce_fx=None)
 
     def update(self, outputs: Outputs, batch: Batch, losses: Tensor) -> None:
         """Keep what was said of a batch of B faces.
@@ -77,13 +81,18 @@ class FaceMetrics(Metric):
         self.losses = self.losses + losses.detach() * len(batch.age)
 
     def compute(self) -> dict[str, Tensor]:
-        """Scalars: `age_mae`, `age_rmse`, `age_cs5`, `gender_acc`, `gender_auroc`, `LOSSES`.
+        """Scalars of all processes' faces; `last` then holds what was said of each.
+
+        They are `age_mae`, `age_rmse`, `age_cs5`, `gender_acc`, `gender_auroc` and `LOSSES`.
 
         CS@5 is the cumulative score: the share of faces whose age is at most 5 years off.
         AUROC is NaN where there is one gender only.
         """
-        age, age_pred = self.age, self.age_pred
-        p_female, gender = self.p_female, self.gender.long()
+        of_all = {name: torch.cat(_of_all_processes(getattr(self, name))) for name in KEPT}
+        losses = torch.stack(_of_all_processes(self.losses)).sum(0)
+        age, age_pred = of_all["age"], of_all["age_pred"]
+        p_female, gender = of_all["p_female"], of_all["gender"].long()
+        self.last = Predictions(*(of_all[name].cpu() for name in Predictions._fields))
         both = 0 < gender.sum() < len(gender)
         auroc = tmf.classification.binary_auroc(p_female, gender) if both else torch.nan
         return {
@@ -92,9 +101,11 @@ class FaceMetrics(Metric):
             "age_cs5": ((age_pred - age).abs() <= 5).float().mean(),
             "gender_acc": tmf.classification.binary_accuracy(p_female, gender),
             "gender_auroc": torch.as_tensor(auroc),
-            **dict(zip(LOSSES, self.losses / len(age), strict=True)),
+            **dict(zip(LOSSES, losses / len(age), strict=True)),
         }
 
-    def predictions(self) -> Predictions:
-        """What has been gathered since the last reset."""
-        return Predictions(*(getattr(self, name).cpu() for name in Predictions._fields))
+
+def _of_all_processes(value: Tensor) -> list[Tensor]:
+    """A tensor of each process that trains together, in the order of their ranks."""
+    together = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return gather_all_tensors(value) if together else [value]

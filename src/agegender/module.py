@@ -91,7 +91,8 @@ class FaceModule(pl.LightningModule):
         return self.net(image)  # type: ignore[no-any-return]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        seed_all(self.device, step_seed(self.seed, self.current_epoch, batch_idx))
+        place = batch_idx * self.trainer.world_size + self.global_rank
+        seed_all(self.device, step_seed(self.seed, self.current_epoch, place))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         batch = self._as_float(batch)
@@ -167,8 +168,9 @@ class FaceModule(pl.LightningModule):
         scores = self._scores(part)
         for name, value in scores.compute().items():
             shown = part != "test" and name in ("age_mae", "gender_acc")
-            self.log(f"{part}/{name}", value, prog_bar=shown)
-        self.predictions[part] = scores.predictions()
+            # it is of all processes already: their mean is itself
+            self.log(f"{part}/{name}", value, prog_bar=shown, sync_dist=True)
+        self.predictions[part] = scores.last
         scores.reset()
 
     def _scores(self, part: str) -> FaceMetrics:

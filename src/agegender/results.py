@@ -9,6 +9,8 @@ import pandas as pd
 
 from agegender.data.files import whole_file
 from agegender.errors import InputError
+from agegender.sweeps.records import read_trials
+from agegender.sweeps.summary import summary_figure, trials_table, varied_keys
 
 COLUMNS = [
     "date", "commit", "command", "experiment", "model", "loss", "split", "fold", "duplicates",
@@ -20,7 +22,7 @@ COLUMNS = [
 ]  # fmt: skip
 
 # words of a command that only say where a run lay and how often it was cut
-OF_ONE_RUN = ("output_dir=", "ckpt_path=")
+OF_ONE_RUN = ("output_dir=", "ckpt_path=", "hydra.sweep.dir=")
 
 
 def row_of(run: Path) -> dict[str, Any]:
@@ -56,6 +58,20 @@ def row_of(run: Path) -> dict[str, Any]:
     }
     rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
     return {name: rounded.get(name) for name in COLUMNS}
+
+
+def record_trials(sweep: Path, name: str, results: Path) -> None:
+    """Publish what came of each trial of a sweep: `NAME.csv` and `NAME.png`.
+
+    Raises:
+        InputError: if the folder holds no trials.
+    """
+    trials = read_trials(sweep)
+    table = trials_table(trials)
+    with whole_file(results / f"{name}.csv") as temporary:
+        table.round(4).to_csv(temporary, index=False)
+    with whole_file(results / f"{name}.png") as temporary:
+        summary_figure(table, varied_keys(trials)).savefig(temporary, format="png", dpi=120)
 
 
 def record(runs: list[Path], table: Path) -> int:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from agegender.bench.compare import compare
 from agegender.bench.costs import costs
+from agegender.bench.growth import growth
 from agegender.bench.ladder import ladder
 from agegender.bench.rounds import Bench, tell
 from agegender.bench.summary import COLUMNS, costs_figure, summary, ways_figure
@@ -60,7 +61,8 @@ def benchmark(root: Path, given: argparse.Namespace, words: list[str], cfg: Dict
             table = pd.DataFrame(rows).assign(
                 **about, image_size=data.image_size, batch=data.batch_size
             )
-            save("benchmark", table.reindex(columns=COLUMNS), ways_figure, given.out)
+            table = _beside_earlier(table.reindex(columns=COLUMNS), given.out / "benchmark.csv")
+            save("benchmark", table, ways_figure, given.out)
             print(summary(table))
         if given.only in (None, "steps"):
             steps, profiles = ladder(bench, given.models[0], precision, given.repeats)
@@ -70,7 +72,18 @@ def benchmark(root: Path, given: argparse.Namespace, words: list[str], cfg: Dict
         if given.only in (None, "costs"):
             table = costs(bench, given.models, given.repeats).assign(**about)
             save("benchmark_costs", table, costs_figure, given.out)
+        if given.only in (None, "growth"):
+            write("benchmark_growth", growth(data, given.repeats).assign(**about), given.out)
     print(f"tables and figures: {given.out}")
+
+
+def _beside_earlier(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """New rows, and those that the file has of models that were not measured now."""
+    if not path.is_file():
+        return table
+    before = pd.read_csv(path)
+    both = pd.concat([before[~before["model"].isin(table["model"])], table.round(4)])
+    return both.sort_values("model", kind="stable", ignore_index=True)
 
 
 def _own_keras() -> str | None:

@@ -1,6 +1,7 @@
 """Whole batches of faces out of the memory map, and the order they come in."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,18 @@ def age_chances(age: Values, balance: float) -> Values | None:
     return chances
 
 
+class Deal(NamedTuple):
+    """Which part of each batch is whose, where several processes train one network.
+
+    Attributes:
+        rank: of this process, from 0.
+        world: how many processes there are.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+
 class FaceBatches(Dataset[Batch]):
     """Index with an array of positions, get a `Batch`."""
 
@@ -62,31 +75,44 @@ class FaceBatches(Dataset[Batch]):
 class ShuffledBatches(Sampler[Rows]):
     """Positions 0..n-1 in an order that (seed, epoch) decides; Lightning sets the epoch.
 
+    Of several processes each gets an equal share of every batch, so that they end together; up to
+    world - 1 positions at the end of an epoch's order are left out for that.
+
     Args:
         n: how many there are.
-        batch_size: of all batches but the last.
+        batch_size: of all batches but the last, for each process.
         seed: of the order.
         chances: (n,) of each position, to draw n of them with replacement; None: each comes once.
+        deal: which share is this process's.
     """
 
-    def __init__(self, n: int, batch_size: int, seed: int, chances: Values | None = None) -> None:
+    def __init__(
+        self,
+        n: int,
+        batch_size: int,
+        seed: int,
+        chances: Values | None = None,
+        deal: Deal = Deal(),  # noqa: B008 - it cannot be changed
+    ) -> None:
         self.n, self.batch_size, self.seed, self.epoch = n, batch_size, seed, 0
-        self.chances = chances
+        self.chances, self.deal = chances, deal
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self.n // self.batch_size)
+        return -(-(self.n // self.deal.world) // self.batch_size)
 
     def __iter__(self) -> Iterator[Rows]:
+        rank, world = self.deal
         rng = np.random.default_rng([self.seed, self.epoch])
         if self.chances is None:
             order = rng.permutation(self.n)
         else:
             order = rng.choice(self.n, self.n, p=self.chances)
-        for start in range(0, self.n, self.batch_size):
-            yield order[start : start + self.batch_size]
+        order = order[: self.n - self.n % world]
+        for start in range(0, len(order), self.batch_size * world):
+            yield order[start : start + self.batch_size * world][rank::world]
 
 
 class InOrderBatches(Sampler[Rows]):

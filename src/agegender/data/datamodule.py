@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from agegender.data import synthetic
 from agegender.data.audit import group_faces, group_table, said_of, unfit
 from agegender.data.batches import (
+    Deal,
     FaceBatches,
     InOrderBatches,
     Rows,
@@ -20,6 +21,7 @@ from agegender.data.batches import (
     age_chances,
 )
 from agegender.data.cache import open_pixels
+from agegender.data.files import in_turn
 from agegender.data.own import read_labels
 from agegender.data.source import find_utkface
 from agegender.data.splits import BY_GROUP, FOLDS, Split, assign_parts, crossings, split_hash
@@ -60,7 +62,7 @@ class FaceData(pl.LightningDataModule):
             figures are to be compared with published ones.
         image_size: side of the network's input, pixels.
         channels: 1 (grey) or 3 (RGB).
-        batch_size: faces a training step.
+        batch_size: faces a training step, of each process if there are several.
         balance: how often faces of rare ages are trained on: 0 as often as all others, 1 so that
             all ages come equally often; between, by that power of the frequency of an age.
         pin_memory: put batches where a CUDA GPU copies them from while it computes.
@@ -127,8 +129,12 @@ class FaceData(pl.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Find, check, group, split and decode; only the first call does anything."""
-        if self._faces is not None:
-            return
+        if self._faces is None:
+            with in_turn(self.cache_dir):  # one process makes what is to be cached
+                self._faces = self._prepared()
+            self._tell_parts()
+
+    def _prepared(self) -> Faces:
         faces = self._read()
         self._tell(faces)
         # drawn portraits are alike without being copies
@@ -141,8 +147,7 @@ class FaceData(pl.LightningDataModule):
         self.split_hash = split_hash(self.frame["file"], self.frame["part"].to_numpy(dtype=str))
         self.crossings = crossings(self.frame)
         self.pixels = open_pixels(faces, self.cache_dir, self.channels, self.image_size)
-        self._faces = faces
-        self._tell_parts()
+        return faces
 
     @property
     def faces(self) -> Faces:
@@ -169,17 +174,23 @@ class FaceData(pl.LightningDataModule):
     def train_dataloader(self) -> "DataLoader[Batch]":
         rows = self.rows("train")
         chances = age_chances(self.frame["age_years"].to_numpy()[rows], self.balance)
-        return self._loader(rows, ShuffledBatches(len(rows), self.batch_size, self.seed, chances))
+        batches = ShuffledBatches(len(rows), self.batch_size, self.seed, chances, self._deal())
+        return self._loader(rows, batches)
 
     def val_dataloader(self) -> "DataLoader[Batch]":
-        return self.part_dataloader("val")
+        deal = self._deal()
+        return self._in_order(self.rows("val")[deal.rank :: deal.world])
 
-    def test_dataloader(self) -> "DataLoader[Batch]":
-        return self.part_dataloader("test")
+    def _deal(self) -> Deal:
+        """This process's place among those that train together."""
+        trainer = self.trainer
+        return Deal(trainer.global_rank, trainer.world_size) if trainer else Deal()
 
     def part_dataloader(self, part: str) -> "DataLoader[Batch]":
-        """The faces of a part in table order, without augmentation."""
-        rows = np.array(self.scored(part).index, dtype=np.int64)
+        """All faces of a part in table order, without augmentation."""
+        return self._in_order(np.array(self.scored(part).index, dtype=np.int64))
+
+    def _in_order(self, rows: Rows) -> "DataLoader[Batch]":
         return self._loader(rows, InOrderBatches(len(rows), self.batch_size))
 
     def _loader(self, rows: Rows, batches: "Sampler[Rows]") -> "DataLoader[Batch]":

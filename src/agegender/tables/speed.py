@@ -240,3 +240,17 @@ def costs_table(table: Path) -> str:
             lines.append(f"| anonymous MB | {' | '.join(f'{mb:.0f}' for mb in memory)} |")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def growth_table(table: Path) -> str:
+    """Seconds of the steps beside training as a data set grows.
+
+    Args:
+        table: `benchmark_growth.csv`.
+    """
+    rows = pd.read_csv(table)
+    lines = ["| step | faces | seconds | milliseconds a face |", "|---|---|---|---|"]
+    for row in rows.to_dict("records"):
+        each = 1000 * row["seconds"] / row["faces"]
+        lines.append(f"| {row['what']} | {row['faces']:,} | {row['seconds']:.1f} | {each:.3f} |")
+    return "\n".join(lines)

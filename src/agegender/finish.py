@@ -1,0 +1,148 @@
+"""What a run leaves when its training has ended: scores, tables, figures, and what it was."""
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from omegaconf import DictConfig
+from PIL import Image
+
+from agegender import checkpoint, figures
+from agegender.callbacks import History
+from agegender.config import plain
+from agegender.data.datamodule import FaceData
+from agegender.data.files import whole_file, write_json
+from agegender.evaluate import predict_parts, score, scorer, split_facts
+from agegender.module import FaceModule
+from agegender.provenance import provenance
+from agegender.report import NOTEBOOK, seconds_to
+
+NOT_VARIED = {"output_dir", "ckpt_path", "monitor", "monitor_mode", "callbacks", "logger", "search"}
+# its best age MAE, and the gender accuracy of its last epoch
+NOTEBOOK_BAR = (NOTEBOOK["best"][0], NOTEBOOK["last"][1])
+HPARAMS = ("val/age_mae", "val/gender_acc", "test/age_mae", "test/gender_acc")
+
+
+def finish(
+    cfg: DictConfig,
+    data: FaceData,
+    module: FaceModule,
+    history: History,
+    best: ModelCheckpoint,
+    loggers: list[Logger],
+) -> dict[str, Any]:
+    """Score the best checkpoint on val and test; write tables, figures and metrics."""
+    output = Path(cfg.output_dir)
+    loaded = checkpoint.load(Path(best.best_model_path))
+    predictions = predict_parts(
+        scorer(loaded, cfg.flip_average),
+        data,
+        ["val", "test", "test_keep"],
+        str(cfg.trainer.precision),
+    )
+    with whole_file(output / "predictions.csv") as temporary:
+        predictions.to_csv(temporary, index=False)
+    last = history.rows[-1]
+    metrics = {
+        **score(data.frame, predictions),
+        "val_last": {name[4:]: value for name, value in last.items() if name.startswith("val/")},
+        "run": describe_run(cfg, data, module, history),
+    }
+    write_json(output / "metrics.json", metrics)
+    drawn = draw_figures(data, predictions, history, output / "figures")
+    show_in_loggers(cfg, metrics, drawn, int(last["step"]), loggers)
+    return metrics
+
+
+def describe_run(
+    cfg: DictConfig, data: FaceData, module: FaceModule, history: History
+) -> dict[str, Any]:
+    """What the run was, on what, and what it cost."""
+    values = [row[cfg.monitor] for row in history.rows]
+    best = values.index(min(values) if cfg.monitor_mode == "min" else max(values))
+    return {
+        **provenance(),
+        "name": cfg.name,
+        "model": _option(cfg.model.backbone),
+        "loss": _option(cfg.loss),
+        "parameters": sum(p.numel() for p in module.net.parameters()),
+        **split_facts(data),
+        "seed": cfg.seed,
+        "precision": str(cfg.trainer.precision),
+        "epochs": len(history.rows),
+        "best_epoch": history.rows[best]["epoch"],
+        **history.costs(),
+        "seconds_to_notebook": seconds_to(pd.DataFrame(history.rows), *NOTEBOOK_BAR)
+        if data.split == "notebook"
+        else None,
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+    }
+
+
+def _option(node: DictConfig) -> str:
+    """What a backbone or a loss is called in `conf/`: the name of its module."""
+    return str(node._target_).split(".")[-2]
+
+
+def draw_figures(
+    data: FaceData, predictions: pd.DataFrame, history: History, folder: Path
+) -> list[Path]:
+    """All figures of a run, saved as PNG; of the test part, or val where there is no test."""
+    part = "test" if (predictions["part"] == "test").any() else "val"
+    shown = predictions[predictions["part"] == part]
+    found = figures.run_figures(pd.DataFrame(history.rows), shown, part, data.pixels)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.png" for name in found]
+    for path, figure in zip(paths, found.values(), strict=True):
+        with whole_file(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=120)
+    return paths
+
+
+def show_in_loggers(
+    cfg: DictConfig,
+    metrics: dict[str, Any],
+    drawn: list[Path],
+    step: int,
+    loggers: list[Logger],
+) -> None:
+    """Final metrics, HPARAMS and figures for TensorBoard (or whatever logger is configured)."""
+    final = {
+        f"{part}/{name}": value
+        for part in ("val", "test")
+        for name, value in metrics.get(part, {}).items()
+    }
+    log_hyperparameters(cfg, loggers, final)
+    for logger in loggers:
+        logger.log_metrics({k: v for k, v in final.items() if k.startswith("test/")}, step)
+        if isinstance(logger, TensorBoardLogger):
+            for path in drawn:
+                picture = np.asarray(Image.open(path).convert("RGB"))
+                logger.experiment.add_image(
+                    f"figures/{path.stem}", picture, step, dataformats="HWC"
+                )
+        logger.finalize("success")
+
+
+def log_hyperparameters(cfg: DictConfig, loggers: list[Logger], final: dict[str, float]) -> None:
+    """What researchers vary, and the final metrics (NaN until there are any), for HPARAMS."""
+    scores = {f"hp/{name}": final.get(name, float("nan")) for name in HPARAMS}
+    varied = {key: value for key, value in plain(cfg).items() if key not in NOT_VARIED}
+    flat = pd.json_normalize(varied, sep=".").iloc[0].to_dict()
+    values = {}
+    for name, value in flat.items():
+        key, last = str(name), str(name).rpartition(".")[2]
+        if last == "_target_":  # the class alone: the table has narrow columns
+            key, value = key.removesuffix("._target_"), value.rpartition(".")[2]
+        if last != "_partial_":
+            plain_value = isinstance(value, int | float | str | bool)
+            values[key] = value if plain_value else str(value)
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(values, scores)
+        else:
+            logger.log_hyperparams(values)

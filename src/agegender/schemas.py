@@ -1,0 +1,74 @@
+"""The keys of the primary configs that no constructor owns."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import MISSING
+
+
+@dataclass
+class TrainConfig:
+    """The keys of `train.yaml` that no constructor owns; each group is a node of its own."""
+
+    name: str = "train"
+    seed: int = 1
+    output_dir: str = MISSING
+    ckpt_path: str | None = None
+    monitor: str = "val/age_mae"
+    monitor_mode: str = "min"
+    gender_smoothing: float = 0.0
+    flip_average: bool = False
+    channels_last: bool = True
+    keep_freed_memory: bool = True
+    compile: bool = False
+    search: Any = None
+    data: Any = MISSING
+    augment: Any = MISSING
+    model: Any = MISSING
+    loss: Any = MISSING
+    weighting: Any = MISSING
+    optimizer: Any = MISSING
+    scheduler: Any = MISSING
+    callbacks: Any = MISSING
+    logger: Any = MISSING
+    trainer: Any = MISSING
+
+
+@dataclass
+class EvaluateConfig:
+    """The keys of `evaluate.yaml`; `data` is a group."""
+
+    checkpoint: str = MISSING
+    part: str = "test"
+    output_dir: str = MISSING
+    precision: str | None = None
+    flip_average: bool | None = None
+    allow_training_images: bool = False
+    data: Any = MISSING
+
+
+@dataclass
+class ExploreConfig:
+    """The keys of `explore.yaml`; `data` is a group."""
+
+    output_dir: str = MISSING
+    groups_shown: int = 60
+    data: Any = MISSING
+
+
+@dataclass
+class SuspectsConfig:
+    """The keys of `suspects.yaml`; `data` is a group."""
+
+    predictions: str = MISSING
+    output_dir: str = MISSING
+    shown: int = 200
+    data: Any = MISSING
+
+
+SCHEMAS = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "explore": ExploreConfig,
+    "suspects": SuspectsConfig,
+}

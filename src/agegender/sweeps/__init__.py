@@ -1,0 +1,1 @@
+"""Many trainings from one command: run, continued, searched and summed up."""
