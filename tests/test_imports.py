@@ -73,15 +73,17 @@ ALLOWED = {
     },
     "finish": {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "evaluate",
-        "figures", "module", "provenance", "report",
+        "figures", "module", "provenance", "report", "usage",
     },
     "train": {
         "checkpoint", "config", "data.datamodule", "data.files", "errors", "finish", "machine",
-        "module",
+        "module", "usage",
     },
     "sweeps.records": {"data.files", "errors"},
     "sweeps.summary": {"data.files", "sweeps.records"},
-    "sweeps.trial": {"cli", "config", "errors", "sweeps.records", "sweeps.summary", "train"},
+    "sweeps.trial": {
+        "cli", "config", "data.files", "errors", "sweeps.records", "sweeps.summary", "train",
+    },
     "sweeps.search": {"config", "data.files", "errors", "sweeps.summary", "sweeps.trial", "train"},
     "bench.link": {"usage"},
     "bench.textbook": {"data.batches", "data.datamodule"},

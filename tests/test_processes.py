@@ -48,6 +48,7 @@ def test_two_processes_end_like_one_with_the_same_batches(tmp_path: Path):
     metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (one, two)]
     for part in ("val", "test"):
         assert metrics[0][part]["n"] == metrics[1][part]["n"]
+        assert metrics[0][part]["n"] % 2 == 1
         for name, value in metrics[0][part].items():
             assert metrics[1][part][name] == pytest.approx(value, rel=1e-3), (part, name)
     histories = [pd.read_csv(folder / "history.csv") for folder in (one, two)]

@@ -36,10 +36,14 @@ class History(Checkpoint):
         path: the CSV; rewritten whole after each epoch.
     """
 
+    made = 0  # in this process
+
     def __init__(self, path: str) -> None:
         self.path = Path(path)
         self.rows: list[dict[str, float]] = []
-        self._before = 0.0  # seconds that the processes took which this one continues
+        # the first training of a process counts from the process's start, a later one from here
+        self._before = -process_seconds() if History.made else 0.0
+        History.made += 1
         self._epoch_start = self._val_start = self._val_seconds = self._cpu_start = 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -47,7 +51,8 @@ class History(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = state_dict["rows"]
-        self._before = self.rows[-1]["since_start"] if self.rows else 0.0
+        # and a continued one goes on from where the one before was cut
+        self._before += self.rows[-1]["since_start"] if self.rows else 0.0
 
     def costs(self) -> dict[str, float]:
         """wall_minutes, cpu_minutes, images_per_s (training only), peak_anonymous_mb."""

@@ -29,6 +29,8 @@ def run(main: Callable[[], None]) -> None:
         main()
     except (InputError, ProcessLost, TrainingDiverged) as error:
         sys.exit(_complain(str(error), 2 if isinstance(error, InputError) else 1))
+    except KeyboardInterrupt:
+        sys.exit(_complain("stopped; a run or a sweep can be continued", 130))
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(_complain(_with_hint(error), 2))
 

@@ -139,6 +139,8 @@ def _choice_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"seed={config['seed']}: must be from 0 to {2**32 - 1}"
     if config["search"]:
         yield "sweep: this one is for scripts/search.py, with the same words"
+    if config["threads"] is not None and config["threads"] < 1:
+        yield f"threads={config['threads']}: must be at least 1"
     monitor, mode = config["monitor"], config["monitor_mode"]
     if monitor not in MONITORS:
         near = did_you_mean(str(monitor), MONITORS)

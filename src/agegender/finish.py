@@ -1,6 +1,5 @@
 """What a run leaves when its training has ended: scores, tables, figures, and what it was."""
 
-import resource
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from agegender.evaluate import predict_parts, score, scorer, split_facts
 from agegender.module import FaceModule
 from agegender.provenance import provenance
 from agegender.report import NOTEBOOK, seconds_to
+from agegender.usage import peak_rss_mb
 
 NOT_VARIED = {"output_dir", "ckpt_path", "monitor", "monitor_mode", "callbacks", "logger", "search"}
 # its best age MAE, and the gender accuracy of its last epoch
@@ -50,7 +50,12 @@ def finish(
     metrics = {
         **score(data.frame, predictions),
         "val_last": {name[4:]: value for name, value in last.items() if name.startswith("val/")},
-        "run": describe_run(cfg, data, module, history),
+        "run": {
+            **describe_run(cfg, data, module, history),
+            "monitored": float("nan")
+            if best.best_model_score is None
+            else float(best.best_model_score),
+        },
     }
     write_json(output / "metrics.json", metrics)
     drawn = draw_figures(data, predictions, history, output / "figures")
@@ -79,7 +84,7 @@ def describe_run(
         "seconds_to_notebook": seconds_to(pd.DataFrame(history.rows), *NOTEBOOK_BAR)
         if data.split == "notebook"
         else None,
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        "peak_rss_mb": peak_rss_mb(),
     }
 
 

@@ -12,6 +12,9 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 BF16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16", "svebf16"}
 
 
+STARTED_WITH = torch.get_num_threads()
+
+
 def fastest_precision() -> tuple[str, str]:
     """Lightning's name of the fastest precision that trains as well as float32, and why.
 
@@ -37,6 +40,13 @@ def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
     said = (line.partition(":") for line in lines)
     return {flag for key, _, flags in said if key.strip() in ("flags", "Features")
             for flag in flags.split()}  # fmt: skip
+
+
+def use_threads(threads: int | None) -> None:
+    """Compute with so many processor threads; None: as many as torch started with."""
+    wanted = threads or STARTED_WITH
+    if wanted != torch.get_num_threads():
+        torch.set_num_threads(wanted)
 
 
 def keep_freed_memory() -> bool:

@@ -243,6 +243,12 @@ class FaceModule(pl.LightningModule):
                 f"this run cannot be continued with trainer.precision="
                 f"{self.description['precision']}: it was started with {before['precision']}"
             )
+        then, now = before.get("processes", 1), self.description.get("processes", 1)
+        if then != now:
+            raise InputError(
+                f"this run cannot be continued by {now} processes: {then} were at it, and batches"
+                f" are per process"
+            )
         steady = self.description["config"]["scheduler"]["_target_"].endswith(".constant")
         if not steady and before["max_epochs"] != self.description["max_epochs"]:
             raise InputError(

@@ -21,6 +21,7 @@ class TrainConfig:
     channels_last: bool = True
     keep_freed_memory: bool = True
     compile: bool = False
+    threads: int | None = None
     search: Any = None
     data: Any = MISSING
     augment: Any = MISSING

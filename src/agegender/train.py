@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,22 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
 from agegender import checkpoint
 from agegender.config import RUN_FOLDER, build, check_config, plain
 from agegender.data.datamodule import FaceData
 from agegender.data.files import held, whole_file
-from agegender.errors import InputError, ProcessLost, TrainingDiverged
+from agegender.errors import InputError, ProcessLost
 from agegender.finish import finish, log_hyperparameters
-from agegender.machine import fastest_precision, keep_freed_memory
+from agegender.machine import fastest_precision, keep_freed_memory, use_threads
 from agegender.module import FaceModule
+from agegender.usage import forget_peak
 
 log = logging.getLogger(__name__)
+# what gloo and NCCL say when another process has gone
+LOST = re.compile(r"closed by peer|reset by peer|broken pipe|timed? ?out|remote process", re.I)
 
 
 def fit(
@@ -67,6 +72,7 @@ def _fit(cfg: DictConfig, more: Sequence[pl.Callback], one_device: bool) -> dict
         )
     data.setup("fit")
     module.description = checkpoint.describe(plain(cfg), data)
+    module.description["processes"] = trainer.world_size
     if resume:
         module.check_continues(checkpoint.load(Path(resume)).description)
         log.info("continuing from %s", resume)
@@ -85,7 +91,9 @@ def _rank() -> int:
 
 
 def _prepare_machine(cfg: DictConfig) -> None:
-    """Memory, precision and random numbers, as the config says."""
+    """Memory, threads, precision and random numbers, as the config says."""
+    forget_peak()
+    use_threads(cfg.threads)
     if cfg.keep_freed_memory:
         keep_freed_memory()
     chosen, why = fastest_precision()
@@ -103,6 +111,7 @@ def _train(
     """Lightning's fit; where there are several processes, together with them, and apart after it.
 
     Raises:
+        KeyboardInterrupt: if the user or the system ends it.
         ProcessLost: if another process has ended early.
     """
     together = trainer.world_size > 1
@@ -113,13 +122,18 @@ def _train(
         if together:
             trainer.strategy.barrier()
             torch.distributed.destroy_process_group()
+    except SystemExit as error:  # Lightning's way to end at Ctrl-C, and at SIGTERM
+        if isinstance(error.__context__, KeyboardInterrupt) or isinstance(error, SIGTERMException):
+            raise KeyboardInterrupt from error
+        raise
     except RuntimeError as error:
-        if not together or isinstance(error, TrainingDiverged):
+        if not together or not LOST.search(str(error)):
             raise
+        kept = (output / "checkpoints/last.ckpt").is_file()
         raise ProcessLost(
             f"another process of this training has ended early, so this one (of rank"
-            f" {trainer.global_rank}) stops too: {str(error).splitlines()[0]}. The last checkpoint"
-            f" is kept: continue with output_dir={output} ckpt_path=last"
+            f" {trainer.global_rank}) stops too: {str(error).splitlines()[0]}. "
+            + (f"Continue with output_dir={output} ckpt_path=last" if kept else "Start it anew")
         ) from error
     finally:
         os.environ.pop(RUN_FOLDER, None)

@@ -1,5 +1,6 @@
 """What a process has used: seconds, processor time, memory. Linux tells all; others a part."""
 
+import contextlib
 import os
 import re
 import resource
@@ -24,6 +25,20 @@ def anonymous_mb() -> float:
     """This process's resident memory without mapped files, in MB; all of it off Linux."""
     try:
         return _status(os.getpid(), "RssAnon")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def forget_peak() -> None:
+    """Let `peak_rss_mb` begin anew, where the system can: for a second training in a process."""
+    with contextlib.suppress(OSError):
+        (PROC / "self/clear_refs").write_text("5")
+
+
+def peak_rss_mb() -> float:
+    """The most resident memory of this process since its start, or since `forget_peak`, in MB."""
+    try:
+        return _status(os.getpid(), "VmHWM")
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 

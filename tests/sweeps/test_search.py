@@ -10,9 +10,10 @@ from pathlib import Path
 import optuna
 import pandas as pd
 import pytest
+from omegaconf import DictConfig
 
 from agegender.errors import InputError, Pruned
-from agegender.sweeps.search import Pruner, check_search, suggest
+from agegender.sweeps.search import Pruner, check_search, search, suggest
 from agegender.sweeps.trial import attempt
 from agegender.train import fit
 
@@ -96,6 +97,38 @@ def test_a_hopeless_trial_is_pruned_at_an_epochs_end(tmp_path: Path):
     assert list(told) == [0]
 
 
+def test_a_search_prunes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    stern = optuna.pruners.ThresholdPruner(upper=0.0)  # no training is that good
+    monkeypatch.setattr(optuna.pruners, "MedianPruner", lambda: stern)
+    words = ["sweep=search", *QUICK, "search.trials=2", "--out", str(tmp_path)]
+    status, said = run_here("search", *words)
+    assert status == 0, said
+    assert [trial.state.name for trial in study_of(tmp_path).trials] == ["PRUNED"] * 2
+    assert pd.read_csv(tmp_path / "trials.csv")["status"].tolist() == ["pruned"] * 2
+    assert "no trial was finished" in said
+
+
+def test_the_same_values_are_not_trained_twice(tmp_path: Path):
+    def narrow(words: list[str]) -> DictConfig:
+        cfg = composed(*words)
+        if cfg.search:
+            cfg.search.space = {"loss": ["l1"]}
+        return cfg
+
+    search(tmp_path, ["sweep=search", "search.trials=2", *QUICK], narrow)
+    one, other = study_of(tmp_path).trials
+    assert one.state == other.state == optuna.trial.TrialState.COMPLETE
+    assert first_value(one) == first_value(other)
+    assert len(list(tmp_path.glob("*/metrics.json"))) == 1
+
+
+def test_a_study_is_for_one_thing(tmp_path: Path):
+    words = ["sweep=search", *QUICK, "search.trials=1", "--out", str(tmp_path)]
+    assert run_here("search", *words)[0] == 0
+    status, said = run_here("search", *words, "search.space.model=[cnn]")
+    assert (status, "holds a search for other objectives or in another space" in said) == (2, True)
+
+
 def test_a_failing_trial_ends_neither_the_search_nor_in_silence(tmp_path: Path):
     words = ["sweep=search", *QUICK, "search.trials=2", "search.prune=false"]
     status, said = run_here("search", *words, "gender_smoothing=2", "--out", str(tmp_path))
@@ -130,7 +163,10 @@ GOOD = {"trials": 2, "objectives": {"val/age_mae": "minimize"}, "prune": True, "
         ({"objectives": {"cpu_minutes": "minimize"}}, "of validation"),
         ({"space": {"lr": {"low": 1, "high": 0}}}, "search.space.lr=.*a higher high"),
         ({"space": {"lr": 3}}, "a list of choices"),
+        ({"space": {"lr": {"low": 0, "high": 1, "log": True}}}, "above 0 for log"),
         ({"space": {}}, "nothing to search"),
+        ({"objectives": {"val/loss": "minimize"}}, "val/loss is not one of val/age_mae"),
+        ({"objectives": {"test/age_mae": "minimize"}}, "test/age_mae is not one of"),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_told(change: dict, said: str):

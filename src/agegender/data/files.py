@@ -1,7 +1,9 @@
 """Writing so that a half-written file or folder is never taken for a whole one."""
 
+import contextlib
 import fcntl
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from agegender.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -46,20 +50,26 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path, name: str = "") -> Iterator[None]:
     """Have a folder for oneself; the kernel lets go of it when the process ends, however.
+
+    Args:
+        folder: made if it is not there.
+        name: of what it is held for, if it can be held for several things at once.
 
     Raises:
         InputError: if a living process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    with (folder / f".{name}lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
                 f"{folder} is in use by another process: wait for it, or give another folder"
             ) from None
+        except OSError as error:
+            log.warning("%s cannot be locked against other processes: %s", folder, error.strerror)
         yield
 
 
@@ -73,7 +83,8 @@ def in_turn(folder: Path) -> Iterator[None]:
         yield
         return
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a file system without locks: all may do the same work
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

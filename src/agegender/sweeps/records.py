@@ -66,13 +66,12 @@ def find_trial(sweep: Path, folder: Path, hash: str) -> Trial | None:
     """The trial with this config, wherever it lies in the sweep.
 
     Raises:
-        InputError: if there is none, and `folder` holds a trial with another config.
+        InputError: if there is none, and `folder` holds one of another config.
     """
     found = sorted(sweep.glob(f"*/trial_{hash}.json"))
     if found:
         return _read(found[0])
-    others = [_read(path) for path in folder.glob("trial_*.json")]
-    if any(other.status != "failed" for other in others):
+    if any(folder.glob("trial_*.json")):
         raise InputError(
             f"{folder} holds a trial of another config: give the new sweep a folder of its own,"
             f" with hydra.sweep.dir=FOLDER"

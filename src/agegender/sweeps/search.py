@@ -23,7 +23,11 @@ log = logging.getLogger(__name__)
 Composed = Callable[[list[str]], DictConfig]
 FOLDER = "folder"  # a trial's attribute
 CUT = "cut"  # the study's: numbers of trials that another one goes on with
+TOLD = "told"  # the study's: its objectives and its space
 KEYS = ("trials", "objectives", "prune", "space")
+# what a search can be for; never the test part
+METRICS = ("age_mae", "age_rmse", "age_cs5", "gender_acc", "gender_auroc")
+OBJECTIVES = (*(f"val/{name}" for name in METRICS), "cpu_minutes", "wall_minutes", "parameters")
 
 
 class Failed(RuntimeError):
@@ -94,6 +98,8 @@ def check_search(told: Any) -> dict[str, Any]:
     objectives = told.get("objectives") or {}
     if not objectives or set(objectives.values()) - {"minimize", "maximize"}:
         raise InputError("search.objectives: name a metric, with minimize or maximize")
+    for name in objectives.keys() - set(OBJECTIVES):
+        raise InputError(f"search.objectives.{name} is not one of {', '.join(OBJECTIVES)}")
     if told.get("prune") and (len(objectives) > 1 or not next(iter(objectives)).startswith("val/")):
         raise InputError(
             "search.prune=true needs a single objective, of validation: val/age_mae for instance"
@@ -102,13 +108,15 @@ def check_search(told: Any) -> dict[str, Any]:
         raise InputError(f"search.trials={told.get('trials')}: must be at least 1")
     for key, how in (told.get("space") or {}).items():
         spans = isinstance(how, Mapping) and {"low", "high"} <= how.keys() <= {"low", "high", "log"}
-        if not (spans and how["low"] < how["high"]) and not (isinstance(how, list) and how):
+        rises = spans and how["low"] < how["high"] and (how["low"] > 0 or not how.get("log"))
+        if not rises and not (isinstance(how, list) and how):
             raise InputError(
-                f"search.space.{key}={how}: give a list of choices, or low and a higher high"
+                f"search.space.{key}={how}: give a list of choices, or low and a higher high (above"
+                f" 0 for log)"
             )
     if not told.get("space"):
         raise InputError("search.space is empty: there is nothing to search")
-    return dict(told)
+    return {"prune": False, **told}
 
 
 def suggest(trial: Trial, space: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,6 +144,12 @@ def _study(folder: Path, told: dict[str, Any], seed: int) -> optuna.Study:
         pruner=optuna.pruners.MedianPruner() if told["prune"] else optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
+    what = {key: told[key] for key in ("objectives", "space")}
+    if study.user_attrs.setdefault(TOLD, what) != what:
+        raise InputError(
+            f"{folder} holds a search for other objectives or in another space: give another --out"
+        )
+    study.set_user_attr(TOLD, what)
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     return study
 
@@ -150,19 +164,27 @@ def _ended(study: optuna.Study) -> list[FrozenTrial]:
 def _revive(study: optuna.Study) -> None:
     """Queue again what was cut off; the same folder lets it go on from its last checkpoint."""
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        study.set_user_attr(CUT, [*study.user_attrs.get(CUT, []), trial.number])
         study.tell(trial.number, state=TrialState.FAIL)
-        study.enqueue_trial(trial.params, user_attrs={FOLDER: trial.user_attrs.get(FOLDER)})
+        _again(study, trial)
+
+
+def _again(study: optuna.Study, trial: FrozenTrial | Trial) -> None:
+    study.set_user_attr(CUT, [*study.user_attrs.get(CUT, []), trial.number])
+    study.enqueue_trial(trial.params, user_attrs={FOLDER: trial.user_attrs.get(FOLDER)})
 
 
 def _objective(
     trial: Trial, folder: Path, words: list[str], composed: Composed, told: dict[str, Any]
 ) -> list[float]:
-    chosen = {key: str(value) for key, value in suggest(trial, told["space"]).items()}
+    values = suggest(trial, told["space"])
+    for twin in trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if twin.params == trial.params:  # the same seed, so the same end
+            trial.set_user_attr(FOLDER, twin.user_attrs[FOLDER])
+            return list(twin.values)
+    chosen = {key: _word(value) for key, value in values.items()}
     name = trial.user_attrs.get(FOLDER) or f"{trial.number:03d}_{folder_name(chosen)}"
     trial.set_user_attr(FOLDER, name)
-    mine = [word for word in words if not word.startswith(("sweep=", "search."))]
-    mine += [f"{key}={value}" for key, value in chosen.items()]
+    mine = [*words, "search=null", *(f"{key}={value}" for key, value in chosen.items())]
     cfg = composed([*mine, "output_dir=named_below"])
     cfg.output_dir = str(folder / name)
     more = [Pruner(trial, next(iter(told["objectives"])))] if told["prune"] else []
@@ -176,6 +198,9 @@ def _objective(
     except Pruned as error:
         log.info("pruned: %s", error)
         raise optuna.TrialPruned(str(error)) from error
+    except KeyboardInterrupt:
+        _again(trial.study, trial)
+        raise
     if metrics is None:
         raise Failed(name)
     return [_value(metrics, objective) for objective in told["objectives"]]
@@ -198,10 +223,12 @@ def _logged(path: Path) -> Iterator[None]:
 def _value(metrics: dict[str, Any], objective: str) -> float:
     """`val/age_mae` of the metrics, or a cost of the run such as `cpu_minutes`."""
     part, _, name = objective.rpartition("/")
-    try:
-        return float(metrics[part or "run"][name])
-    except KeyError:
-        raise InputError(f"search.objectives: a run has no {objective}") from None
+    return float(metrics[part or "run"][name])
+
+
+def _word(value: Any) -> str:
+    """A choice as Hydra's command line has it."""
+    return {None: "null", True: "true", False: "false"}.get(value, str(value))
 
 
 def _winners(study: optuna.Study, told: dict[str, Any]) -> str:

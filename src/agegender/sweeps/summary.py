@@ -1,5 +1,6 @@
 """A sweep summed up: what varied against what came out of it."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -85,9 +86,8 @@ def best_trial(trials: list[Trial]) -> Trial | None:
     scored = []
     for trial in trials:
         metrics = trial.metrics()
-        part, _, name = trial.monitor.partition("/")
-        value = metrics[part].get(name) if metrics else None
-        if value is not None:
+        value = metrics["run"].get("monitored", math.nan) if metrics else math.nan
+        if not math.isnan(value):
             scored.append((value if trial.mode == "min" else -value, trial))
     return min(scored, key=lambda pair: pair[0])[1] if scored else None
 
@@ -113,14 +113,16 @@ def summarize(sweep: Path) -> str:
     for trial in trials:
         if trial.status == "failed":
             lines.append(f"failed: {trial.folder.name}: {trial.reason}")
-    best = best_trial(trials)
-    if best:
+    if not means.empty:
         with whole_file(sweep / "summary.png") as temporary:
             summary_figure(table, keys).savefig(temporary, format="png", dpi=120)
+    best = best_trial(trials)
+    if best:
         lines += ["", f"best by {best.monitor}, a single run: {best.folder.name}"]
         lines.append(f"  {best.command}")
     lines += [
-        f"tables and figure: {sweep}/trials.csv, summary.csv, summary.png",
+        f"tables and figure: {sweep}/trials.csv, summary.csv"
+        + (", summary.png" if not means.empty else ""),
         f"TensorBoard:       tensorboard --logdir {sweep}",
     ]
     return "\n".join(lines)

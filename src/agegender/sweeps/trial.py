@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from agegender import config
 from agegender.cli import quieten
+from agegender.data.files import held
 from agegender.errors import InputError, Pruned, TrainingDiverged
 from agegender.sweeps.records import Trial, find_trial, read_trials
 from agegender.sweeps.summary import summarize
@@ -90,10 +91,15 @@ def run_job(cfg: DictConfig) -> float:
         The validation metric of `monitor`, for sweepers that want one; NaN if the trial failed.
     """
     hydra = HydraConfig.get()
-    words = shlex.join(["python", sys.argv[0], *hydra.overrides.task])
-    metrics = attempt(cfg, Path(hydra.sweep.dir), choices(), words)
-    _, _, name = str(cfg.monitor).partition("/")
-    return float(metrics["val"].get(name, "nan")) if metrics else float("nan")
+    sweep = Path(hydra.sweep.dir)
+    if Path(cfg.output_dir).parent != sweep:
+        raise InputError(
+            f"output_dir={cfg.output_dir}: in a sweep each trial has a folder of its own. Name the"
+            f" sweep's folder with hydra.sweep.dir=FOLDER"
+        )
+    words = shlex.join(["python", "scripts/train.py", *hydra.overrides.task])
+    metrics = attempt(cfg, sweep, choices(), words)
+    return float(metrics["run"]["monitored"]) if metrics else float("nan")
 
 
 def attempt(
@@ -118,19 +124,28 @@ def attempt(
         What stands in `metrics.json`; None if the trial failed.
 
     Raises:
+        InputError: if the folder is another trial's, or in use by another process.
         Pruned: if `train` does.
     """
     monitor = (str(cfg.monitor), str(cfg.monitor_mode))
     mine = Trial(Path(cfg.output_dir), _hash(cfg), chosen, command, *monitor)
+    before = find_trial(sweep, mine.folder, mine.hash)
+    if before and before.metrics():
+        log.info("finished already: %s", before.folder)
+        return before.metrics()
+    if before:
+        mine = mine._replace(folder=before.folder)
+    with held(mine.folder, "trial"):
+        return _recorded(mine, _continued(cfg, mine.folder) if before else cfg, train)
+
+
+def _recorded(
+    mine: Trial, cfg: DictConfig, train: Callable[..., dict[str, Any]]
+) -> dict[str, Any] | None:
+    """Train, and keep a record of how that ended."""
+    mine.save()
     try:
-        before = find_trial(sweep, mine.folder, mine.hash)
-        if before and before.metrics():
-            log.info("finished already: %s", before.folder)
-            return before.metrics()
-        if before:
-            mine = mine._replace(folder=before.folder)
-        mine.save()
-        metrics = train(_continued(cfg, mine.folder), one_device=True)
+        metrics = train(cfg, one_device=True)
         mine._replace(status="finished").save()
         return metrics
     except Pruned as error:
@@ -178,8 +193,12 @@ class Summary(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
-        print(summarize(folder))
-        failed = sum(trial.status == "failed" for trial in read_trials(folder))
+        try:
+            print(summarize(folder))
+            failed = sum(trial.status == "failed" for trial in read_trials(folder))
+        except (InputError, OSError) as error:  # Hydra would make a warning of it
+            print(f"error: the sweep cannot be summed up: {error}", file=sys.stderr)
+            sys.exit(2)
         if failed:
             print(f"error: {failed} trials failed, see above", file=sys.stderr)
             sys.exit(1)
