@@ -29,7 +29,7 @@ def test_every_face_is_predicted_once_by_a_network_that_has_not_seen_it(sweep: P
     table = pd.read_csv(sweep / "out_of_fold.csv")
     assert len(table) == table["file"].nunique() == 160
     for fold, mine in table.groupby("fold"):
-        run = pd.read_csv(sweep / str(fold) / "split.csv")
+        run = pd.read_csv(sweep / f"data.fold-{fold}" / "split.csv")
         assert not set(mine["file"]) & set(run.loc[run["part"] == "train", "file"])
     # the pooled MAE, worked out by hand from what stands in the runs' own tables
     errors = pd.concat(
@@ -46,7 +46,7 @@ def test_folds_that_do_not_belong_together_are_refused(sweep: Path, tmp_path: Pa
     def spoilt(name: str, **changes: object) -> Path:
         folder = tmp_path / name
         shutil.copytree(sweep, folder, ignore=shutil.ignore_patterns("checkpoints", "f*"))
-        path = folder / "4/metrics.json"
+        path = folder / "data.fold-4/metrics.json"
         metrics = json.loads(path.read_text())
         metrics["run"].update(changes)
         path.write_text(json.dumps(metrics))
@@ -61,7 +61,7 @@ def test_folds_that_do_not_belong_together_are_refused(sweep: Path, tmp_path: Pa
     with pytest.raises(InputError, match="holds no finished run"):
         gather(tmp_path)
     short = spoilt("short")
-    shutil.rmtree(short / "2")
+    shutil.rmtree(short / "data.fold-2")
     done = run_script("folds", str(short))
     assert done.returncode == 2
     assert "holds the folds [0, 1, 3, 4]: needed is each of 0 to 4" in done.stderr

@@ -43,10 +43,10 @@ ALLOWED = {
     "tables.copies": {"data.copies", "tables.cells"},
     "tables.labels": {"tables.cells"},
     "tables.speed": set(),
-    "tables.sweeps": set(),
+    "tables.sweeps": {"sweeps.summary"},
     "tables.published": {
         "errors", "data.files", "tables.copies", "tables.labels", "tables.reproduction",
-        "tables.speed",
+        "tables.speed", "tables.sweeps",
     },
     "effect": {"errors"},
     "folds": {"data.splits", "errors", "report"},

@@ -128,6 +128,13 @@ def summarize(sweep: Path) -> str:
     return "\n".join(lines)
 
 
+def mean_and_spread(mean: float, sd: float, form: str) -> str:
+    """`6.36 ± 0.07`; the mean alone of a single run, `-` of none."""
+    if math.isnan(mean):
+        return "-"
+    return form.format(mean) + ("" if math.isnan(sd) else f" ± {form.format(sd)}")
+
+
 def _told(table: pd.DataFrame, columns: list[str]) -> str:
     shown = table[columns].rename(columns=METRICS).rename(columns={"cpu_minutes": "CPU min"})
     for name in shown.select_dtypes("number"):
@@ -140,9 +147,11 @@ def _told_means(means: pd.DataFrame, keys: list[str]) -> str:
     shown = means[[key for key in keys if key != SEED]].copy()
     shown["n"] = means["n"]
     for name, title in METRICS.items():
-        form = "{:.1%} ± {:.1%}" if "acc" in name else "{:.2f} ± {:.2f}"
-        pairs = zip(means[name], means[f"{name}_sd"], strict=True)
-        shown[title] = [form.format(mean, sd) if pd.notna(mean) else "-" for mean, sd in pairs]
+        form = "{:.1%}" if "acc" in name else "{:.2f}"
+        shown[title] = [
+            mean_and_spread(*pair, form)
+            for pair in zip(means[name], means[f"{name}_sd"], strict=True)
+        ]
     return str(shown.to_string(index=False))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from agegender.data.files import whole_file
 from agegender.errors import InputError
-from agegender.tables import copies, labels, reproduction, speed
+from agegender.tables import copies, labels, reproduction, speed, sweeps
 
 
 def published(results: Path) -> dict[tuple[str, str], str]:
@@ -33,6 +33,11 @@ def published(results: Path) -> dict[tuple[str, str], str]:
         (about_speed, "ways"): speed.ways_table(results / "benchmark.csv"),
         (about_speed, "steps"): speed.steps_table(results / "benchmark_steps.csv"),
         (about_speed, "profile"): speed.profile_table(results / "benchmark_profile.csv"),
+        ("docs/scaling.md", "growth"): speed.growth_table(results / "benchmark_growth.csv"),
+        ("docs/sweeps.md", "sweep"): sweeps.sweep_table(
+            results / "sweep_backbones.csv", ["model", "loss"]
+        ),
+        ("docs/sweeps.md", "search"): sweeps.search_table(results / "search.csv"),
         (about_speed, "costs"): speed.costs_table(results / "benchmark_costs.csv"),
     }
 

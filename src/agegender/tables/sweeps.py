@@ -4,35 +4,27 @@ from pathlib import Path
 
 import pandas as pd
 
+from agegender.sweeps.summary import METRICS, mean_and_spread, over_seeds
+
 
 def sweep_table(table: Path, keys: list[str]) -> str:
-    """Mean and spread over seeds.
+    """Mean and spread over seeds, the best age MAE on validation first.
 
     Args:
         table: `trials.csv` of a sweep, as published.
         keys: what varies beside the seed.
     """
     rows = pd.read_csv(table)
-    done = rows[rows["status"] == "finished"]
-    head = [f"`{key}=`" for key in keys]
-    lines = [
-        f"| {' | '.join(head)} | seeds | val age MAE (years) | val gender accuracy"
-        " | test age MAE (years) | test gender accuracy | CPU minutes |",
-        f"|{'---|' * (len(keys) + 6)}",
-    ]
-    groups = [(group, mine) for group, mine in done.groupby(keys)]
-    for values, mine in sorted(groups, key=lambda pair: pair[1]["val/age_mae"].mean()):
-        cells = [str(value) for value in values]
-        cells.append(str(len(mine)))
-        for part in ("val", "test"):
-            mae, gender = 1 * mine[f"{part}/age_mae"], 100 * mine[f"{part}/gender_acc"]
-            cells += [f"{mae.mean():.2f} ± {mae.std():.2f}"]
-            cells += [f"{gender.mean():.1f} ± {gender.std():.1f} %"]
-        cells.append(f"{mine['cpu_minutes'].mean():.1f}")
-        lines.append(f"| {' | '.join(cells)} |")
-    failed = rows[rows["status"] == "failed"]
-    lines += [f"\nFailed: `{row['trial']}`: {row['reason']}." for _, row in failed.iterrows()]
-    return "\n".join(lines)
+    head = [*(f"`{key}=`" for key in keys), "seeds", *METRICS.values(), "CPU minutes"]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for row in over_seeds(rows, keys).to_dict("records"):
+        cells = [*(str(row[key]) for key in keys), str(row["n"])]
+        for name in METRICS:
+            form = "{:.1%}" if "acc" in name else "{:.2f}"
+            cells.append(mean_and_spread(row[name], row[f"{name}_sd"], form))
+        lines.append(f"| {' | '.join([*cells, '{:.1f}'.format(row['cpu_minutes'])])} |")
+    failed = rows[rows["status"] == "failed"].to_dict("records")
+    return "\n".join([*lines, *(f"\nFailed: `{row['trial']}`: {row['reason']}" for row in failed)])
 
 
 def search_table(table: Path, shown: int = 8) -> str:
@@ -43,15 +35,12 @@ def search_table(table: Path, shown: int = 8) -> str:
         shown: how many trials.
     """
     rows = pd.read_csv(table)
-    keys = list(rows.columns[1 : list(rows.columns).index("status")])
+    keys = [str(key) for key in rows.columns[1 : rows.columns.get_loc("status")]]
+    head = ["trial", *(f"`{key}`" for key in keys), "val age MAE", "val gender accuracy", "CPU min"]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     best = rows[rows["status"] == "finished"].nsmallest(shown, "val/age_mae")
-    lines = [
-        f"| trial | {' | '.join(f'`{key}`' for key in keys)} | val age MAE (years)"
-        " | val gender accuracy | CPU minutes |",
-        f"|{'---|' * (len(keys) + 4)}",
-    ]
-    for _, row in best.iterrows():
-        values = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in row[keys]]
+    for row in best.to_dict("records"):
+        values = [f"{row[k]:.4g}" if isinstance(row[k], float) else str(row[k]) for k in keys]
         cells = [str(row["trial"]).partition("_")[0], *values, f"{row['val/age_mae']:.2f}"]
         cells += [f"{row['val/gender_acc']:.1%}", f"{row['cpu_minutes']:.1f}"]
         lines.append(f"| {' | '.join(cells)} |")
