@@ -21,7 +21,7 @@ demo: setup  ## train and test the seed network on portraits drawn by code: abou
 	rm -rf $(DEMO)
 	$(BIN)/python scripts/train.py experiment=demo output_dir=$(DEMO)
 
-test: setup  ## the default tests: under 5 minutes
+test: setup  ## the default tests: under 10 minutes
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 test-all: setup  ## the slow tests too

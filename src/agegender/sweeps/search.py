@@ -182,13 +182,14 @@ def _objective(
             trial.set_user_attr(FOLDER, twin.user_attrs[FOLDER])
             return list(twin.values)
     chosen = {key: _word(value) for key, value in values.items()}
-    name = trial.user_attrs.get(FOLDER) or f"{trial.number:03d}_{folder_name(chosen)}"
+    short = {k: f"{v:.3g}" if isinstance(v, float) else chosen[k] for k, v in values.items()}
+    name = trial.user_attrs.get(FOLDER) or f"{trial.number:03d}_{folder_name(short)}"
     trial.set_user_attr(FOLDER, name)
     mine = [*words, "search=null", *(f"{key}={value}" for key, value in chosen.items())]
     cfg = composed([*mine, "output_dir=named_below"])
     cfg.output_dir = str(folder / name)
     more = [Pruner(trial, next(iter(told["objectives"])))] if told["prune"] else []
-    log.info("trial %d of %d: %s", trial.number + 1, told["trials"], name)
+    log.info("trial %s", name)
     command = shlex.join(["python", "scripts/train.py", *mine])
     try:
         with _logged(folder / name / "train.log"):

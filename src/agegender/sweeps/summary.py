@@ -197,6 +197,8 @@ def _panel(axes: object, values: pd.Series, scores: pd.Series) -> None:
         axes.plot(numbers, scores, "o", color=DOT, alpha=0.6)
         return
     names = list(dict.fromkeys(values))
+    if numbers.notna().all():
+        names.sort(key=float)
     shift = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
     axes.plot([names.index(v) + s for v, s in zip(values, shift, strict=True)], scores, "o",
               color=DOT, alpha=0.6)  # fmt: skip
