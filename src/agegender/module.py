@@ -29,7 +29,7 @@ def step_seed(seed: int, epoch: int, step: int) -> int:
 def seed_all(device: torch.device, seed: int) -> None:
     """Seed the processor's generator, and the device's own.
 
-    `torch.manual_seed` looks for every kind of device that torch knows: a millisecond a call.
+    `torch.manual_seed` looks for every kind of device that torch knows, at each call.
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":

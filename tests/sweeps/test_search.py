@@ -10,10 +10,11 @@ from pathlib import Path
 import optuna
 import pandas as pd
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from agegender.errors import InputError, Pruned
-from agegender.sweeps.search import Pruner, check_search, search, suggest
+from agegender.sweeps.search import Pruner, _word, check_search, search, suggest
 from agegender.sweeps.trial import attempt
 from agegender.train import fit
 
@@ -144,6 +145,13 @@ def test_values_come_from_the_space():
     spans = trial.distributions
     assert isinstance(spans["b"], optuna.distributions.IntDistribution)
     assert spans["c"].log
+
+
+def test_a_choice_is_said_as_hydra_reads_it():
+    values = [1, 0, 1.0, True, False, None, "l1", [1, 2]]
+    for value in values:
+        read = OverridesParser.create().parse_override(f"key={_word(value)}").value()
+        assert (type(read), read) == (type(value), value)
 
 
 GOOD = {"trials": 2, "objectives": {"val/age_mae": "minimize"}, "prune": True, "space": {"a": [1]}}

@@ -229,7 +229,9 @@ def _value(metrics: dict[str, Any], objective: str) -> float:
 
 def _word(value: Any) -> str:
     """A choice as Hydra's command line has it."""
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return str(value)
 
 
 def _winners(study: optuna.Study, told: dict[str, Any]) -> str:
