@@ -8,7 +8,7 @@ from agegender.errors import InputError
 from agegender.report import NOTEBOOK
 from agegender.results import COLUMNS, record, row_of
 from agegender.tables.published import published, put_table
-from agegender.tables.reproduction import reproduction_table
+from agegender.tables.reproduction import precision_table, reproduction_table
 
 from .conftest import ROOT
 
@@ -78,6 +78,28 @@ def test_a_single_seed_is_called_one(tmp_path: Path):
     record([finished_run(tmp_path / "1", 1, 6.0, test=False)], tmp_path / "runs.csv")
     text = reproduction_table(tmp_path / "runs.csv", control(tmp_path / "keras.csv", "abc"))
     assert "| `experiment=notebook`, last epoch, a single seed | 6.00 |" in text
+
+
+def test_precisions_are_compared_on_one_split_only(tmp_path: Path):
+    table = tmp_path / "runs.csv"
+    rows = [
+        {"experiment": name, "precision": precision, "split": "random", "epochs": 10,
+         "split_hash": "abc", "val_age_mae": mae, "val_best_age_mae": 5, "test_age_mae": 5,
+         "val_gender_acc": 0.9, "val_best_gender_acc": 0.9, "test_gender_acc": 0.9}
+        for name, precision, mae in (
+            ("precision", "32-true", 6.0), ("precision", "32-true", 8.0),
+            ("copies", "bf16-mixed", 7.5), ("copies", "bf16-mixed", 7.5),
+            ("copies", "32-true", 1.0), ("precision", "bf16-mixed", 1.0),
+        )
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(table, index=False)
+    text = precision_table(table)
+    assert "float32: validation, last epoch**, mean ± sd of 2 seeds | **7.00** ± 1.41" in text
+    assert "bfloat16: validation, last epoch**, mean ± sd of 2 seeds | **7.50** ± 0.00" in text
+    rows[0]["split_hash"] = "xyz"
+    pd.DataFrame(rows).to_csv(table, index=False)
+    with pytest.raises(InputError, match="of one split"):
+        precision_table(table)
 
 
 def test_a_document_without_a_place_is_told(tmp_path: Path):

@@ -39,6 +39,31 @@ def reproduction_table(table: Path, control: Path) -> str:
     return "\n".join(lines)
 
 
+def precision_table(table: Path) -> str:
+    """One recipe in float32 and in bfloat16, as Markdown: `experiment=copies` on the random split.
+
+    Args:
+        table: `runs.csv`; the runs in float32 stand there as experiment `precision`.
+    """
+    runs = pd.read_csv(table)
+    same = (runs["split"] == "random") & (runs["epochs"] == 10)
+    wide = runs[same & (runs["experiment"] == "precision") & (runs["precision"] == "32-true")]
+    narrow = runs[same & (runs["experiment"] == "copies") & (runs["precision"] == "bf16-mixed")]
+    if wide.empty or set(wide["split_hash"]) != set(narrow["split_hash"]):
+        raise InputError(f"{table} has no runs of one split in float32 and in bfloat16")
+    lines = ["| 10 epochs | age MAE (years) | gender accuracy |", "|---|---|---|"]
+    for prefix, what in (
+        ("val_", "validation, last epoch"),
+        ("val_best_", "validation, best checkpoint"),
+        ("test_", "test, best checkpoint"),
+    ):
+        lines += [
+            _spread(f"{name}: {what}", rows, prefix)
+            for name, rows in (("float32", wide), ("bfloat16", narrow))
+        ]
+    return "\n".join(lines)
+
+
 def _control(name: str, epoch: pd.Series) -> str:
     mae, accuracy = epoch["val_age_mae"], epoch["val_gender_acc"]
     return f"| {name}, a single seed | {mae:.2f} | {accuracy:.2%} |"
