@@ -37,6 +37,9 @@ ALLOWED = {
     "callbacks": {"module", "data.files", "usage"},
     "report": set(),
     "figures": set(),
+    "bootstrap": set(),
+    "calibration": set(),
+    "intervals": {"calibration", "errors"},
     "results": {"errors", "data.files", "sweeps.records", "sweeps.summary"},
     "tables.cells": set(),
     "tables.reproduction": {"errors", "report"},
@@ -126,6 +129,7 @@ WITHOUT_TORCH = {
     "tables.copies", "tables.labels", "tables.speed", "tables.published", "effect", "folds",
     "data.table", "data.splits", "data.cache", "data.pictures", "reports.page",
     "reports.data_tables", "reports.data_figures", "reports.data_report", "reports.suspects",
+    "bootstrap", "calibration", "intervals",
 }  # fmt: skip
 
 
