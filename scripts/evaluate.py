@@ -13,7 +13,7 @@ config.register()
 @hydra.main(version_base="1.3", config_path="../conf", config_name="evaluate")
 def main(cfg: DictConfig) -> None:
     print(result_lines(evaluate(cfg)))
-    print(f"written to {cfg.output_dir}")
+    print(f"written to {cfg.output_dir}{': open report.html' if cfg.report else ''}")
 
 
 if __name__ == "__main__":

@@ -26,8 +26,12 @@ ARCHIVES = (
     ROOT.parent / "shared/data/UTKFace.tar.gz",
 )
 DRAWN = 160
-# the smallest picture that four blocks of the seed network can take, and few of them
-SMALL = ("data=synthetic", f"data.drawn={DRAWN}", "data.image_size=48", "trainer.max_epochs=2")
+# the smallest picture that four blocks of the seed network can take, and few of them; figures of
+# a report take longer than such a training
+SMALL = (
+    "data=synthetic", f"data.drawn={DRAWN}", "data.image_size=48", "trainer.max_epochs=2",
+    "report=false",
+)  # fmt: skip
 
 config.register()
 

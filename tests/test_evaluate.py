@@ -21,21 +21,60 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evaluated(run: Path, output: Path, *more: str) -> dict:
-    words = [f"checkpoint={run}/checkpoints/best.ckpt", f"output_dir={output}", *more]
+    words = [f"checkpoint={run}/checkpoints/best.ckpt", f"output_dir={output}", "report=false"]
+    words += more
     return evaluate(composed(*words, name="evaluate"))
 
 
 def test_a_checkpoint_alone_gives_the_runs_own_figures(run: Path, tmp_path: Path):
-    done = run_script(
-        "evaluate", f"checkpoint={run}/checkpoints/best.ckpt", f"output_dir={tmp_path}"
-    )
+    words = (f"checkpoint={run}/checkpoints/best.ckpt", f"output_dir={tmp_path}")
+    done = run_script("evaluate", *words, "robustness=true", "explain=true")
     assert done.returncode == 0, done.stderr
+    assert "disturbing faces: 100%" in done.stderr
     assert "test" in done.stdout
     before, after = (json.loads((f / "metrics.json").read_text()) for f in (run, tmp_path))
     assert after["test"] == before["test"]
+    assert "validation faces when the checkpoint was written" in after["run"]["intervals"]
     tables = [pd.read_csv(folder / "predictions.csv") for folder in (run, tmp_path)]
-    mine = tables[0][tables[0]["part"] == "test"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(mine, tables[1])
+    pd.testing.assert_frame_equal(*tables)
+    html = (tmp_path / "report.html").read_text()
+    assert len(html) < 5e6
+    for heading in ("Figures", "Robustness", "Faces", "Where the network looks"):
+        assert f"<h2>{heading}</h2>" in html
+    measured = pd.read_csv(tmp_path / "report/robustness.csv")
+    assert measured["disturbance"].nunique() == 10  # grey pictures have no colour to lose
+    assert measured.loc[measured["clean"], "age_mae"].nunique() == 1
+    # float32 here, the training's precision there
+    clean = measured.loc[measured["clean"], "age_mae"].iloc[0]
+    assert clean == pytest.approx(after["test"]["age_mae"], rel=0.02)
+
+
+def test_intervals_follow_the_level_and_what_there_is_to_calibrate_on(run: Path, tmp_path: Path):
+    def widths(name: str, *more: str) -> tuple[pd.Series, str]:
+        found = evaluated(run, tmp_path / name, *more)
+        table = pd.read_csv(tmp_path / name / "predictions.csv").query("part != 'train'")
+        return table["age_hi"] - table["age_pred"], found["run"]["intervals"]
+
+    wide, said = widths("wide", "level=0.8")
+    narrow, _ = widths("narrow", "level=0.3")
+    assert (wide > narrow).all()
+    # a checkpoint of an earlier version holds none: the validation part calibrates, which is the
+    # same faces here
+    content = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
+    del content["agegender"]["calibration"]
+    (tmp_path / "old/checkpoints").mkdir(parents=True)
+    torch.save(content, tmp_path / "old/checkpoints/best.ckpt")
+    again = evaluated(tmp_path / "old", tmp_path / "from_old", "level=0.8")
+    assert "validation faces of the split" in again["run"]["intervals"] != said
+    table = pd.read_csv(tmp_path / "from_old/predictions.csv")
+    assert (table["age_hi"] - table["age_pred"]).to_numpy() == pytest.approx(wide.to_numpy())
+    # no part calibrates itself, and none that was trained on calibrates another
+    alone = evaluated(tmp_path / "old", tmp_path / "alone", "part=val")
+    assert "no validation faces beside this part" in alone["run"]["intervals"]
+    mixed = ("data.split=random", "allow_training_images=true")
+    other = evaluated(tmp_path / "old", tmp_path / "mixed", *mixed)
+    assert "no validation faces beside this part" in other["run"]["intervals"]
+    assert pd.read_csv(tmp_path / "mixed/predictions.csv")["age_hi"].isna().all()
 
 
 def test_faces_it_was_trained_on_are_refused_unless_told(run: Path, tmp_path: Path):
@@ -72,6 +111,7 @@ def test_other_data_of_the_same_kind_is_scored(run: Path, tmp_path: Path):
         (["data.split=notebook"], "has no face in its test part"),
         (["data.split=best"], "must be Literal"),
         (["data.root=/nowhere"], "is not a folder"),
+        (["level=0"], "level=0.0: must be above 0 and below 1"),
     ],
 )
 def test_bad_words_are_told(run: Path, tmp_path: Path, words, said):

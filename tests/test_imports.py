@@ -40,6 +40,8 @@ ALLOWED = {
     "bootstrap": set(),
     "calibration": set(),
     "intervals": {"calibration", "errors"},
+    "robustness": set(),
+    "explain": {"errors"},
     "results": {"errors", "data.files", "sweeps.records", "sweeps.summary"},
     "tables.cells": set(),
     "tables.reproduction": {"errors", "report"},
@@ -60,14 +62,36 @@ ALLOWED = {
         "data.audit", "data.files", "data.pictures", "reports.data_figures",
         "reports.data_tables", "reports.page",
     },
+    "reports.predictions": {"errors"},
+    "reports.headline": {"bootstrap"},
+    "reports.groups": {"bootstrap", "reports.data_tables"},
+    "reports.coverage": {"bootstrap", "intervals", "reports.data_tables", "reports.groups"},
+    "reports.operating": {"bootstrap"},
+    "reports.evaluation_figures": {"figures"},
+    "reports.decision_figures": {"figures", "reports.evaluation_figures"},
+    "reports.sections": {
+        "bootstrap", "figures", "intervals", "reports.evaluation_figures", "reports.groups",
+        "reports.headline", "reports.page",
+    },
+    "reports.trust_sections": {
+        "calibration", "intervals", "reports.coverage", "reports.decision_figures",
+        "reports.evaluation_figures", "reports.groups", "reports.operating", "reports.page",
+        "reports.sections",
+    },
+    "reports.evaluation_report": {
+        "bootstrap", "data.files", "figures", "intervals", "reports.decision_figures",
+        "reports.page", "reports.predictions", "reports.sections", "reports.trust_sections",
+    },
     "provenance": set(),
     "schemas": set(),
     "config": {"errors", "machine", "schemas"},
     "cli": {"config", "errors", "schemas"},
-    "checkpoint": {"config", "data.datamodule", "errors", "models.net"},
+    "checkpoint": {"config", "data.datamodule", "data.files", "errors", "models.net"},
+    "scoring": {"callbacks", "checkpoint", "data.datamodule", "models.net", "module", "report"},
     "evaluate": {
-        "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "errors",
-        "machine", "models.net", "module", "provenance", "report",
+        "checkpoint", "config", "data.datamodule", "data.files", "errors", "explain", "intervals",
+        "machine", "module", "provenance", "report", "reports.evaluation_report",
+        "reports.predictions", "reports.sections", "robustness", "scoring",
     },
     "reports.suspects": {"data.files", "errors", "figures", "reports.page"},
     "explore": {
@@ -76,7 +100,8 @@ ALLOWED = {
     },
     "finish": {
         "callbacks", "checkpoint", "config", "data.datamodule", "data.files", "evaluate",
-        "figures", "module", "provenance", "report", "usage",
+        "figures", "intervals", "module", "provenance", "report", "reports.evaluation_report",
+        "reports.operating", "scoring", "usage",
     },
     "train": {
         "checkpoint", "config", "data.datamodule", "data.files", "errors", "finish", "machine",
@@ -90,7 +115,7 @@ ALLOWED = {
     "sweeps.search": {"config", "data.files", "errors", "sweeps.summary", "sweeps.trial", "train"},
     "bench.link": {"usage"},
     "bench.textbook": {"data.batches", "data.datamodule"},
-    "bench.pacer": {"bench.link", "data.datamodule", "evaluate", "module", "types"},
+    "bench.pacer": {"bench.link", "data.datamodule", "module", "scoring", "types"},
     "bench.loops": {
         "bench.link", "bench.textbook", "config", "data.datamodule", "machine", "module", "train",
         "types",
@@ -119,7 +144,7 @@ HYDRA = {
     "bench.loops", "bench.limits", "bench.ways", "bench.run",
 }  # fmt: skip
 LIGHTNING = {
-    "module", "data.datamodule", "callbacks", "train", "finish", "evaluate", "config", "cli",
+    "module", "data.datamodule", "callbacks", "train", "finish", "scoring", "config", "cli",
     "bench.pacer", "sweeps.search",
 }  # fmt: skip
 WITHOUT_TORCH = {
@@ -129,7 +154,10 @@ WITHOUT_TORCH = {
     "tables.copies", "tables.labels", "tables.speed", "tables.published", "effect", "folds",
     "data.table", "data.splits", "data.cache", "data.pictures", "reports.page",
     "reports.data_tables", "reports.data_figures", "reports.data_report", "reports.suspects",
-    "bootstrap", "calibration", "intervals",
+    "bootstrap", "calibration", "intervals", "reports.predictions", "reports.headline",
+    "reports.groups", "reports.coverage", "reports.operating", "reports.evaluation_figures",
+    "reports.decision_figures", "reports.sections", "reports.trust_sections",
+    "reports.evaluation_report",
 }  # fmt: skip
 
 

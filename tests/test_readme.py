@@ -11,7 +11,7 @@ from .conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
 # what makes a command small enough for a test; the last word wins
-SMALLER = ["data=synthetic", "data.drawn=160", "data.image_size=48"]
+SMALLER = ["data=synthetic", "data.drawn=160", "data.image_size=48", "report=false"]
 
 
 def everyday_commands() -> list[list[str]]:

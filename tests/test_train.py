@@ -1,6 +1,7 @@
 """A run from its config to its folder, on drawn portraits."""
 
 import json
+import pickle
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from agegender import checkpoint, intervals
 from agegender.errors import InputError, TrainingDiverged
 from agegender.evaluate import evaluate
 from agegender.module import step_seed
@@ -36,7 +38,7 @@ def small_run(folder: Path, *more: str) -> dict:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    small_run(folder)
+    small_run(folder, "report=true")
     return folder
 
 
@@ -66,7 +68,7 @@ def test_the_run_folder_is_complete(run: Path):
     names = {path.name for path in run.iterdir()}
     assert names >= {
         "config.yaml", "split.csv", "rejects.csv", "history.csv", "predictions.csv",
-        "metrics.json", "checkpoints", "tensorboard", "figures",
+        "metrics.json", "checkpoints", "tensorboard", "figures", "report.html", "report",
     }  # fmt: skip
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     for name in ("curves", "age", "gender", "faces", "worst_age"):
@@ -120,8 +122,8 @@ def test_predictions_and_split_name_every_face_once(run: Path):
     assert set(split["part"]) == PARTS
     predictions = pd.read_csv(run / "predictions.csv")
     assert predictions.columns.tolist() == [
-        "file", "part", "group_id", "copy_in_train", "age_years", "age_pred", "age_sd", "gender",
-        "p_female", "race",
+        "file", "part", "group_id", "copy_in_train", "age_years", "age_pred", "age_sd", "age_lo",
+        "age_hi", "gender", "p_female", "race",
     ]  # fmt: skip
     scored = split[split["part"] != "train"]
     merged = predictions.merge(scored, on=["file", "part", "group_id"], how="outer", indicator=True)
@@ -144,6 +146,11 @@ def test_tensorboard_shows_scalars_figures_and_hyperparameters(run: Path):
     assert set(tags["images"]) >= {
         f"figures/{name}" for name in ("curves", "age", "gender", "faces", "worst_age")
     }
+    drawn = {f"report/{path.stem}" for path in (run / "report").glob("*.png")}
+    assert len(drawn) > 10
+    assert set(tags["images"]) >= drawn
+    [result] = events.Tensors("result/text_summary")
+    assert b"test, trivial guess" in result.tensor_proto.string_val[0]
     final = json.loads((run / "metrics.json").read_text())
     assert events.Scalars("hp/test/age_mae")[-1].value == pytest.approx(final["test"]["age_mae"])
     assert "_hparams_/session_start_info" in events.summary_metadata
@@ -229,6 +236,38 @@ def test_a_moved_run_still_knows_its_best_epoch(tmp_path: Path):
     assert best["epoch"] == 0
 
 
+def test_the_best_checkpoint_is_calibrated_and_can_still_be_continued(tmp_path: Path):
+    words = ("callbacks=ema", "loss=dldl", "trainer.max_epochs=1")
+    small_run(tmp_path / "run", *words)
+    best, last = (
+        torch.load(tmp_path / f"run/checkpoints/{name}.ckpt", weights_only=True)
+        for name in ("best", "last")
+    )
+    calibration = best["agegender"].pop("calibration")
+    val = pd.read_csv(tmp_path / "run/predictions.csv").query("part == 'val'")
+    assert calibration == intervals.calibrate(val)
+    assert best.keys() == last.keys()
+    assert best["current_model_state"].keys() == last["current_model_state"].keys()
+    assert best["callbacks"].keys() == last["callbacks"].keys()
+    words = ("callbacks=ema", "loss=dldl", "trainer.max_epochs=2")
+    path = tmp_path / "run/checkpoints/best.ckpt"
+    small_run(tmp_path / "more", *words, f"ckpt_path={path}")
+    small_run(tmp_path / "run", *words, "ckpt_path=last")
+    assert_same_run(tmp_path / "run", tmp_path / "more")
+
+
+def test_a_calibration_that_cannot_be_written_leaves_the_checkpoint_as_it_was(
+    run: Path, tmp_path: Path
+):
+    path = tmp_path / "best.ckpt"
+    shutil.copy(run / "checkpoints/best.ckpt", path)
+    before = path.read_bytes()
+    with pytest.raises((AttributeError, TypeError, pickle.PicklingError)):
+        checkpoint.keep_calibration(path, {"n": lambda: 0})
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["best.ckpt"]
+
+
 def test_continuing_with_other_data_is_refused(run: Path):
     with pytest.raises(InputError, match="cannot be continued: its data_digest was"):
         small_run(run, "data.drawn=120", "trainer.max_epochs=3",
@@ -261,12 +300,12 @@ def test_an_average_of_the_weights_is_validated_kept_and_tested(tmp_path: Path):
     assert any(not torch.equal(averaged[name], raw[name]) for name in averaged)
     for part in ("val", "test"):
         said = [f"checkpoint={path}", f"part={part}", f"output_dir={tmp_path / part}"]
-        again = evaluate(composed(*said, name="evaluate"))
+        again = evaluate(composed(*said, "report=false", name="evaluate"))
         assert again[part] == metrics[part]
         assert again["run"]["flip_average"]
     one_side = evaluate(composed(
         f"checkpoint={path}", "part=val", f"output_dir={tmp_path / 'one'}", "flip_average=false",
-        name="evaluate",
+        "report=false", name="evaluate",
     ))  # fmt: skip
     # validated, while training, as it was kept; by the loss, since ages hardly differ so early
     assert one_side["val"]["age_mae"] == pytest.approx(metrics["val_last"]["age_mae"], abs=1e-3)

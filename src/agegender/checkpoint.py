@@ -11,6 +11,7 @@ from torch import Tensor
 import agegender
 from agegender.config import build, check_config
 from agegender.data.datamodule import FaceData
+from agegender.data.files import whole_file
 from agegender.errors import InputError
 from agegender.models.net import AgeLoss, Net
 
@@ -47,6 +48,17 @@ def describe(config: dict[str, Any], data: FaceData) -> dict[str, Any]:
         "data_digest": data.faces.digest,
         "train_digests": short_digests(train.tolist()),
     }
+
+
+def keep_calibration(path: Path, calibration: dict[str, Any]) -> None:
+    """Write what `agegender.intervals.calibrate` found into a checkpoint, beside all it holds.
+
+    The file is replaced as a whole: cut off at any moment, the old or the new one is there.
+    """
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    content[KEY]["calibration"] = calibration
+    with whole_file(path) as temporary:
+        torch.save(content, temporary)
 
 
 def short_digests(sha256: list[str]) -> Tensor:

@@ -1,89 +1,208 @@
-"""Score a network on the parts of a data set."""
+"""Score and report a checkpoint, or anybody's predictions."""
 
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
-import torch
 from omegaconf import DictConfig, OmegaConf
 
-from agegender import checkpoint, report
-from agegender.callbacks import Progress
+from agegender import checkpoint, explain, intervals, report, robustness
 from agegender.config import build, check_config
 from agegender.data.datamodule import FaceData
 from agegender.data.files import whole_file, write_json
 from agegender.errors import InputError
+from agegender.intervals import Calibration, with_bounds
 from agegender.machine import keep_freed_memory
-from agegender.models.net import FlipAveraged
 from agegender.module import PARTS, FaceModule
 from agegender.provenance import provenance
+from agegender.reports.evaluation_report import (
+    evaluation_of,
+    faces_section,
+    facts_section,
+    looking_section,
+    make_report,
+    robustness_section,
+    write_report,
+)
+from agegender.reports.predictions import answered, read_predictions
+from agegender.reports.sections import Section
+from agegender.scoring import COLUMNS, predict_parts, score, scorer, split_facts
 
-COLUMNS = [
-    "file", "part", "group_id", "copy_in_train", "age_years", "age_pred", "age_sd", "gender",
-    "p_female", "race",
-]  # fmt: skip
+LOOKED_AT = 8  # faces on which it is shown where the network looks
 
 
 def evaluate(cfg: DictConfig) -> dict[str, Any]:
-    """Score a checkpoint as `scripts/evaluate.py` does; the checkpoint brings its own config.
+    """Score a checkpoint or a table of predictions, as `scripts/evaluate.py` does.
 
     Returns:
-        What is written to `metrics.json`; `predictions.csv` lies beside it.
+        What is written to `metrics.json`; `predictions.csv` and `report.html` lie beside it.
 
     Raises:
-        InputError: if checkpoint, data or part are not usable, or if faces of the part were
-            trained on and `allow_training_images` is not set.
+        InputError: if checkpoint, predictions, data or part are not usable, or if faces of the
+            part were trained on and `allow_training_images` is not set.
     """
+    if (cfg.checkpoint is None) == (cfg.predictions is None):
+        raise InputError("give either checkpoint=RUN/checkpoints/best.ckpt or predictions=FILE.csv")
     if cfg.part not in PARTS:
         raise InputError(f"part={cfg.part} is not one of {', '.join(PARTS)}")
+    if not 0 < cfg.level < 1:
+        raise InputError(f"level={cfg.level}: must be above 0 and below 1, such as 0.9")
+    return _of_table(cfg) if cfg.predictions else _of_checkpoint(cfg)
+
+
+def _of_table(cfg: DictConfig) -> dict[str, Any]:
+    """Another system's predictions, or those of an earlier run."""
+    for name in ("robustness", "explain"):
+        if cfg[name]:
+            raise InputError(f"{name}=true needs a network: give checkpoint=, not predictions=")
+    table = read_predictions(Path(cfg.predictions))
+    rows = answered(table)
+    if not (rows["part"] == cfg.part).any():
+        raise InputError(
+            f"predictions={cfg.predictions} has no predicted face in its {cfg.part} part"
+        )
+    calibration, calibrated = calibration_for(rows, cfg.part, None)
+    if calibration or not {"age_lo", "age_hi"} <= set(table):
+        table = with_bounds(table, calibration, cfg.level)
+    else:
+        calibrated = "given with the predictions"
+    learnt = rows[rows["part"] == "val"]
+    told = "the validation part" if len(learnt) else "these faces themselves"
+    guess = learnt if len(learnt) else rows[rows["part"] == cfg.part]
+    metrics = score(guess.assign(part="train"), rows)
+    metrics["run"] = {**provenance(), "predictions": str(cfg.predictions)}
+    save(Path(cfg.output_dir), table, metrics)
+    if cfg.report:
+        of = evaluation_of(
+            *(table, cfg.part, calibration, calibrated),
+            *(cfg.level, cfg.adult_age, report.trivial_guess(guess), told),
+        )
+        silent = int((table["part"] == cfg.part).sum()) - len(of.rows)
+        sections = [*make_report(of, silent), facts_section(metrics["run"])]
+        write_report(Path(cfg.output_dir), f"Report: {Path(cfg.predictions).name}", sections)
+    return metrics
+
+
+def _of_checkpoint(cfg: DictConfig) -> dict[str, Any]:
+    """A network; its checkpoint brings its own config."""
     keep_freed_memory()
     loaded = checkpoint.load(Path(cfg.checkpoint))
-    data = _data_of(cfg, loaded.description)
+    about = loaded.description
+    data = _data_of(cfg, about)
     data.setup("test")
+    seen = _check_unseen(cfg, data, about)
+    flip_average = about["config"]["flip_average"] if cfg.flip_average is None else cfg.flip_average
+    module = scorer(loaded, flip_average)
+    precision = cfg.precision or about["precision"]
+    # validation faces calibrate intervals, unless the network has learnt from them
+    val = ["val"] if cfg.part == "test" and not trained_on(data, "val", about) else []
+    parts = [*val, "test", "test_keep"] if cfg.part == "test" else [cfg.part]
+    predictions = predict_parts(module, data, parts, precision)
+    same = flip_average == about["config"]["flip_average"]
+    stored = about.get("calibration") if same else None
+    calibration, calibrated = calibration_for(predictions, cfg.part, stored)
+    predictions = with_bounds(predictions, calibration, cfg.level)[COLUMNS]
+    metrics = score(data.frame, predictions)
+    metrics["run"] = {
+        **provenance(),
+        "checkpoint": str(cfg.checkpoint),
+        **trained_as(about),
+        **split_facts(data),
+        "trained_split_hash": about["split_hash"],
+        "trained_on": seen,
+        "precision": precision,
+        "flip_average": flip_average,
+        "intervals": calibrated,
+        "level": cfg.level,
+    }
+    save(Path(cfg.output_dir), predictions, metrics)
+    if cfg.report:
+        of = evaluation_of(
+            *(predictions, cfg.part, calibration, calibrated, cfg.level, cfg.adult_age),
+            *(report.trivial_guess(data.frame[data.frame["part"] == "train"]), "the train part"),
+        )
+        more = _of_network(cfg, module, data, of.rows)
+        sections = [*make_report(of), *more, facts_section(metrics["run"])]
+        write_report(Path(cfg.output_dir), f"Report: {about['config']['name']}", sections)
+    return metrics
+
+
+def _check_unseen(cfg: DictConfig, data: FaceData, description: dict[str, Any]) -> int:
+    """How many faces of the part were trained on.
+
+    Raises:
+        InputError: if that is not allowed, or if the part is empty.
+    """
     if len(data.rows(cfg.part)) == 0:
         raise InputError(f"data.split={data.split} has no face in its {cfg.part} part")
-    seen = trained_on(data, cfg.part, loaded.description)
+    seen = trained_on(data, cfg.part, description)
     if seen and not cfg.allow_training_images:
         raise InputError(
             f"{seen} of the {len(data.rows(cfg.part))} faces in the {cfg.part} part are, or are"
             f" copies of, images this checkpoint was trained on, so the figures would flatter it."
             f" Name another split or part, or say allow_training_images=true"
         )
-    trained = loaded.description["config"]
-    flip_average = trained["flip_average"] if cfg.flip_average is None else cfg.flip_average
-    module = scorer(loaded, flip_average)
-    precision = cfg.precision or loaded.description["precision"]
-    parts = [cfg.part, "test_keep"] if cfg.part == "test" else [cfg.part]
-    predictions = predict_parts(module, data, parts, precision)
-    metrics = score(data.frame, predictions)
-    metrics["run"] = {
-        **provenance(),
-        "checkpoint": str(cfg.checkpoint),
-        **split_facts(data),
-        "trained_split_hash": loaded.description["split_hash"],
-        "trained_on": seen,
-        "precision": precision,
-        "flip_average": flip_average,
-    }
-    output = Path(cfg.output_dir)
-    with whole_file(output / "predictions.csv") as temporary:
-        predictions.to_csv(temporary, index=False)
-    write_json(output / "metrics.json", metrics)
-    return metrics
+    return seen
 
 
-def scorer(loaded: checkpoint.Loaded, flip_average: bool) -> FaceModule:
-    """A module that can only score, computing as the training did.
+def _of_network(
+    cfg: DictConfig, module: FaceModule, data: FaceData, rows: pd.DataFrame
+) -> list[Section]:
+    """The sections that need the network or the pictures."""
+    found = []
+    if cfg.robustness:
+        found.append(robustness_section(robustness.measure(module.net, data.pixels, rows)))
+    found.append(faces_section(rows, data.pixels))
+    if cfg.explain:
+        chosen = rows.sample(min(LOOKED_AT, len(rows)), random_state=0)
+        maps = explain.looked_at(module.net, data.pixels, chosen.index.to_numpy())
+        found.append(looking_section(chosen, maps, explain.patch_of(data.image_size)))
+    return found
+
+
+def calibration_for(
+    predictions: pd.DataFrame, part: str, stored: Calibration | None
+) -> tuple[Calibration | None, str]:
+    """The calibration of intervals, and in words where it comes from.
 
     Args:
-        loaded: from a checkpoint.
-        flip_average: say the mean over each face and its mirror image.
+        predictions: with the validation part, if there is one.
+        part: the part that is reported, which must not calibrate itself.
+        stored: that of the checkpoint, if it has one.
     """
-    net = FlipAveraged(loaded.net) if flip_average else loaded.net
-    layout = loaded.description["config"]["channels_last"]
-    return FaceModule(net, loaded.loss, channels_last=layout)
+    if stored:
+        where = "when the checkpoint was written"
+        if part == "val":
+            where += ", which are the faces of this part: coverage says nothing here"
+        return stored, f"calibrated on {stored['n']:,} validation faces {where}"
+    val = answered(predictions[predictions["part"] == "val"])
+    if part == "val" or val.empty:
+        return None, "there are no validation faces beside this part to calibrate on"
+    return intervals.calibrate(val), f"calibrated on the {len(val):,} validation faces of the split"
+
+
+def save(folder: Path, predictions: pd.DataFrame, metrics: dict[str, Any]) -> None:
+    """Write `predictions.csv` and `metrics.json`."""
+    with whole_file(folder / "predictions.csv") as temporary:
+        predictions.to_csv(temporary, index=False)
+    write_json(folder / "metrics.json", metrics)
+
+
+def trained_as(description: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of the network's training."""
+    config = description["config"]
+    return {
+        "name": config["name"],
+        "model": option(config["model"]["backbone"]["_target_"]),
+        "loss": option(config["loss"]["_target_"]),
+        "seed": config["seed"],
+    }
+
+
+def option(target: str) -> str:
+    """What a backbone or a loss is called in `conf/`: the name of its module."""
+    return target.split(".")[-2]
 
 
 def _data_of(cfg: DictConfig, description: dict[str, Any]) -> FaceData:
@@ -111,75 +230,3 @@ def trained_on(data: FaceData, part: str, description: dict[str, Any]) -> int:
     digests = data.frame.iloc[data.rows(part)]["sha256"].tolist()
     mine = checkpoint.short_digests(digests)
     return int(np.isin(mine.numpy(), description["train_digests"].numpy()).sum())
-
-
-def predict_parts(
-    module: FaceModule, data: FaceData, parts: list[str], precision: str
-) -> pd.DataFrame:
-    """Run over whole parts, each face once.
-
-    Returns:
-        One row a face: file, part, group_id, copy_in_train (whether the train part holds a copy
-        of it), age_years and age_pred (years), age_sd (years, the spread of the predicted
-        distribution; missing where the age loss has none), gender (0 male, 1 female), p_female
-        (0 to 1), race (or missing). A part without faces gives no rows.
-    """
-    trainer = pl.Trainer(
-        devices=1,
-        precision=precision,  # type: ignore[arg-type]
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        callbacks=[Progress()],
-    )
-    tables = []
-    learned = set(data.frame.loc[data.frame["part"] == "train", "group_id"])
-    for part in parts:
-        rows = data.scored(part)
-        if rows.empty:
-            continue
-        trainer.test(module, data.part_dataloader(part), verbose=False)
-        found = module.predictions["test"]
-        assert (found.row.numpy() == rows.index).all()
-        tables.append(
-            rows.assign(
-                copy_in_train=rows["group_id"].isin(learned),
-                age_pred=_plain(found.age_pred),
-                age_sd=_plain(found.age_sd),
-                p_female=_plain(found.p_female),
-            )
-        )
-    return pd.concat(tables)[COLUMNS]
-
-
-def _plain(values: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return values.double().numpy().round(6)
-
-
-def score(frame: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
-    """Metrics and trivial baselines of each part in a predictions table.
-
-    Where faces of the test part have copies in the train part, `test_clean` is the test part
-    without them.
-    """
-    train = frame[frame["part"] == "train"]
-    parts = {str(part): rows for part, rows in predictions.groupby("part")}
-    if "test" in parts and (clean := ~parts["test"]["copy_in_train"]).any() and not clean.all():
-        parts["test_clean"] = parts["test"][clean]
-    return {
-        **{part: report.part_metrics(rows) for part, rows in parts.items()},
-        "baseline": {part: report.baseline(train, rows) for part, rows in parts.items()},
-    }
-
-
-def split_facts(data: FaceData) -> dict[str, Any]:
-    """What tells one split of one data set from another."""
-    return {
-        "split": data.split,
-        "fold": data.fold if data.split == "kfold" else None,
-        "duplicates": data.duplicates,
-        "split_hash": data.split_hash,
-        "data_digest": data.faces.digest,
-        "val_copies_in_train": data.crossings["val"],
-        "test_copies_in_train": data.crossings["test"],
-    }

@@ -1,5 +1,6 @@
 """What a run leaves when its training has ended: scores, tables, figures, and what it was."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,36 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig
 from PIL import Image
 
-from agegender import checkpoint, figures
+from agegender import checkpoint, figures, intervals
 from agegender.callbacks import History
 from agegender.config import plain
 from agegender.data.datamodule import FaceData
-from agegender.data.files import whole_file, write_json
-from agegender.evaluate import predict_parts, score, scorer, split_facts
+from agegender.data.files import whole_file
+from agegender.evaluate import calibration_for, option, save
 from agegender.module import FaceModule
 from agegender.provenance import provenance
-from agegender.report import NOTEBOOK, seconds_to
+from agegender.report import NOTEBOOK, result_lines, seconds_to, trivial_guess
+from agegender.reports.evaluation_report import (
+    evaluation_of,
+    faces_section,
+    facts_section,
+    make_report,
+    write_report,
+)
+from agegender.reports.operating import ADULT
+from agegender.scoring import COLUMNS, predict_parts, score, scorer, split_facts
 from agegender.usage import peak_rss_mb
 
-NOT_VARIED = {"output_dir", "ckpt_path", "monitor", "monitor_mode", "callbacks", "logger", "search"}
+NOT_VARIED = {
+    "output_dir", "ckpt_path", "monitor", "monitor_mode", "callbacks", "logger", "search", "report",
+}  # fmt: skip
 # its best age MAE, and the gender accuracy of its last epoch
 NOTEBOOK_BAR = (NOTEBOOK["best"][0], NOTEBOOK["last"][1])
+# of metrics.json, what stands at the end of a report
+FACTS = (
+    "date", "commit", "command", "name", "model", "loss", "parameters", "split", "duplicates",
+    "split_hash", "data_digest", "seed", "precision", "epochs", "best_epoch",
+)  # fmt: skip
 HPARAMS = ("val/age_mae", "val/gender_acc", "test/age_mae", "test/gender_acc")
 
 
@@ -44,8 +61,9 @@ def finish(
         ["val", "test", "test_keep"],
         str(cfg.trainer.precision),
     )
-    with whole_file(output / "predictions.csv") as temporary:
-        predictions.to_csv(temporary, index=False)
+    calibration = intervals.calibrate(predictions[predictions["part"] == "val"])
+    checkpoint.keep_calibration(Path(best.best_model_path), calibration)
+    predictions = intervals.with_bounds(predictions, calibration)[COLUMNS]
     last = history.rows[-1]
     metrics = {
         **score(data.frame, predictions),
@@ -57,8 +75,10 @@ def finish(
             else float(best.best_model_score),
         },
     }
-    write_json(output / "metrics.json", metrics)
+    save(output, predictions, metrics)
     drawn = draw_figures(data, predictions, history, output / "figures")
+    if cfg.report:
+        drawn += report_run(cfg, data, predictions, calibration, metrics)
     show_in_loggers(cfg, metrics, drawn, int(last["step"]), loggers)
     return metrics
 
@@ -72,8 +92,8 @@ def describe_run(
     return {
         **provenance(),
         "name": cfg.name,
-        "model": _option(cfg.model.backbone),
-        "loss": _option(cfg.loss),
+        "model": option(cfg.model.backbone._target_),
+        "loss": option(cfg.loss._target_),
         "parameters": sum(p.numel() for p in module.net.parameters()),
         **split_facts(data),
         "seed": cfg.seed,
@@ -86,11 +106,6 @@ def describe_run(
         else None,
         "peak_rss_mb": peak_rss_mb(),
     }
-
-
-def _option(node: DictConfig) -> str:
-    """What a backbone or a loss is called in `conf/`: the name of its module."""
-    return str(node._target_).split(".")[-2]
 
 
 def draw_figures(
@@ -106,6 +121,30 @@ def draw_figures(
         with whole_file(path) as temporary:
             figure.savefig(temporary, format="png", dpi=120)
     return paths
+
+
+def report_run(
+    cfg: DictConfig,
+    data: FaceData,
+    predictions: pd.DataFrame,
+    calibration: intervals.Calibration,
+    metrics: dict[str, Any],
+) -> list[Path]:
+    """Write `report.html` of the test part, or val where there is no test.
+
+    Returns:
+        Its figures.
+    """
+    part = "test" if (predictions["part"] == "test").any() else "val"
+    _, calibrated = calibration_for(predictions, part, calibration)
+    of = evaluation_of(
+        *(predictions, part, calibration, calibrated, intervals.LEVEL, ADULT),
+        *(trivial_guess(data.frame[data.frame["part"] == "train"]), "the train part"),
+    )
+    facts = {key: metrics["run"][key] for key in FACTS}
+    sections = [*make_report(of), faces_section(of.rows, data.pixels), facts_section(facts)]
+    paths = write_report(Path(cfg.output_dir), f"Report: {cfg.name}", sections)
+    return list(paths.values())
 
 
 def show_in_loggers(
@@ -127,9 +166,11 @@ def show_in_loggers(
         if isinstance(logger, TensorBoardLogger):
             for path in drawn:
                 picture = np.asarray(Image.open(path).convert("RGB"))
-                logger.experiment.add_image(
-                    f"figures/{path.stem}", picture, step, dataformats="HWC"
-                )
+                tag = f"{path.parent.name}/{path.stem}"  # figures/... or report/...
+                logger.experiment.add_image(tag, picture, step, dataformats="HWC")
+            logger.experiment.add_text(
+                "result", textwrap.indent(result_lines(metrics), "    "), step
+            )
         logger.finalize("success")
 
 

@@ -49,10 +49,15 @@ def auroc(score: Values, positive: npt.NDArray[np.bool_]) -> float:
     return float(u / (n_positive * n_negative))
 
 
+def trivial_guess(train: pd.DataFrame) -> tuple[float, float]:
+    """The median age (years) and the majority gender (0 or 1) of some faces."""
+    return float(train["age_years"].median()), float(train["gender"].mean() > 0.5)
+
+
 def baseline(train: pd.DataFrame, part: pd.DataFrame) -> dict[str, float]:
-    """Metrics of always saying the median age and the majority gender of the train part."""
-    majority = float(train["gender"].mean() > 0.5)
-    return part_metrics(part.assign(age_pred=float(train["age_years"].median()), p_female=majority))
+    """Metrics of always saying the trivial guess of the train part."""
+    age, p_female = trivial_guess(train)
+    return part_metrics(part.assign(age_pred=age, p_female=p_female))
 
 
 def seconds_to(history: pd.DataFrame, age_mae: float, gender_acc: float) -> float | None:

@@ -22,6 +22,7 @@ class TrainConfig:
     keep_freed_memory: bool = True
     compile: bool = False
     threads: int | None = None
+    report: bool = True
     search: Any = None
     data: Any = MISSING
     augment: Any = MISSING
@@ -39,8 +40,14 @@ class TrainConfig:
 class EvaluateConfig:
     """The keys of `evaluate.yaml`; `data` is a group."""
 
-    checkpoint: str = MISSING
+    checkpoint: str | None = None
+    predictions: str | None = None
     part: str = "test"
+    level: float = 0.9
+    adult_age: float = 18.0
+    report: bool = True
+    robustness: bool = False
+    explain: bool = False
     output_dir: str = MISSING
     precision: str | None = None
     flip_average: bool | None = None

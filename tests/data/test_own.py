@@ -34,7 +34,12 @@ def test_a_csv_trains_and_is_evaluated(own: pd.DataFrame, tmp_path: Path):
     own.to_csv(tmp_path / "own.csv", index=False)
     run = tmp_path / "run"
     done = run_script(
-        "train", *SHRUNK, f"data.csv={tmp_path / 'own.csv'}", f"output_dir={run}", "augment=none"
+        "train",
+        *SHRUNK,
+        f"data.csv={tmp_path / 'own.csv'}",
+        f"output_dir={run}",
+        "augment=none",
+        "report=false",
     )
     assert done.returncode == 0, done.stderr
     split = pd.read_csv(run / "split.csv").set_index("file")
@@ -46,6 +51,7 @@ def test_a_csv_trains_and_is_evaluated(own: pd.DataFrame, tmp_path: Path):
         "evaluate",
         f"checkpoint={run}/checkpoints/best.ckpt",
         "part=val",
+        "report=false",
         f"output_dir={tmp_path / 'scored'}",
     )
     assert done.returncode == 0, done.stderr

@@ -7,8 +7,8 @@ import lightning.pytorch as pl
 
 from agegender.bench.link import Link, Stopwatch
 from agegender.data.datamodule import FaceData
-from agegender.evaluate import predict_parts
 from agegender.module import FaceModule
+from agegender.scoring import predict_parts
 from agegender.types import Batch
 
 

@@ -1,1 +1,1 @@
-"""What a person looks at: pages about data and labels."""
+"""What a person looks at: pages about data, labels and predictions."""

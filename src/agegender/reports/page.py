@@ -29,15 +29,25 @@ th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(
   white-space: nowrap; }
 th { background: var(--back); white-space: normal; vertical-align: bottom; }
 td:first-child, th:first-child { text-align: left; }
+.facts td, .facts th { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+.facts td:first-child { white-space: nowrap; overflow-wrap: normal; }
 .cards { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); }
 .card { border: 1px solid var(--line); border-radius: .4rem; padding: .6rem; }
 .card h3 { font-size: .85rem; margin: 0 0 .4rem; font-weight: 600; }
+.figures { display: grid; gap: .6rem 1.2rem; align-items: start; margin: 1rem 0;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); }
+.figures img { width: 100%; max-width: 38.5rem; display: block; }
+.worst { border-left: .3rem solid #d55e00; background: #fdf3ec; padding: .5rem .8rem;
+  max-width: 46rem; } .worst p { margin: .3rem 0; }
 .faces { display: flex; flex-wrap: wrap; gap: .5rem; }
 figure { margin: 0; } .faces figure { width: 7.4rem; }
 .faces img { width: 100%; border-radius: .2rem; display: block; }
 figcaption { font-size: .75rem; line-height: 1.3; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { table { font-size: .8rem; }
+  th, td { white-space: normal; padding: .25rem .35rem; } }
 @media print { nav { display: none; } .card, .picture, tr { break-inside: avoid; }
   h2 { break-after: avoid; } body { font-size: 11pt; }
+  .figures { grid-template-columns: 1fr 1fr; } .figures img { break-inside: avoid; }
   .wide, .picture { overflow: visible; } .picture img { min-width: 0; } table { font-size: 7pt; }
   th, td { padding: .15rem .3rem; } .faces figure { width: 5rem; }
   .cards { grid-template-columns: repeat(3, 1fr); } figcaption { font-size: 6.5pt; } }
@@ -71,11 +81,27 @@ def text(words: str, note: bool = False) -> str:
     return f"<p{' class=note' if note else ''}>{escape(words)}</p>"
 
 
-def picture(figure: Figure, alt: str) -> str:
-    """A figure as an inlined PNG."""
+def worst(sentences: Sequence[str]) -> str:
+    """What a reader must not miss, in a box."""
+    return f'<div class="worst">{"".join(text(words) for words in sentences)}</div>'
+
+
+def png(figure: Figure) -> bytes:
+    """A figure drawn."""
     stream = BytesIO()
     figure.savefig(stream, format="png", dpi=110)
-    return f'<div class="picture">{_image(stream.getvalue(), "png", alt)}</div>'
+    return stream.getvalue()
+
+
+def picture(drawn: Figure | bytes, alt: str) -> str:
+    """A figure, or what `png` made of one, inlined; on a narrow screen it scrolls."""
+    data = drawn if isinstance(drawn, bytes) else png(drawn)
+    return f'<div class="picture">{_image(data, "png", alt)}</div>'
+
+
+def pictures(drawn: Sequence[tuple[bytes, str]]) -> str:
+    """Small figures, each with its text for those who cannot see it, side by side."""
+    return f'<div class="figures">{"".join(_image(data, "png", alt) for data, alt in drawn)}</div>'
 
 
 def table(frame: pd.DataFrame) -> str:
