@@ -167,3 +167,4 @@ def test_help_explains_the_groups():
     assert "checkpoint" in run_here("evaluate", "--help")[1]
     assert "groups_shown" in run_here("explore", "--help")[1]
     assert "predictions" in run_here("suspects", "--help")[1]
+    assert "runs=[" in run_here("compare", "--help")[1]

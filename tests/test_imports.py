@@ -82,6 +82,10 @@ ALLOWED = {
         "bootstrap", "data.files", "figures", "intervals", "reports.decision_figures",
         "reports.page", "reports.predictions", "reports.sections", "reports.trust_sections",
     },
+    "reports.comparison": {
+        "bootstrap", "data.files", "errors", "reports.data_tables", "reports.decision_figures",
+        "reports.groups", "reports.page", "reports.predictions", "reports.sections",
+    },
     "provenance": set(),
     "schemas": set(),
     "config": {"errors", "machine", "schemas"},
@@ -157,7 +161,7 @@ WITHOUT_TORCH = {
     "bootstrap", "calibration", "intervals", "reports.predictions", "reports.headline",
     "reports.groups", "reports.coverage", "reports.operating", "reports.evaluation_figures",
     "reports.decision_figures", "reports.sections", "reports.trust_sections",
-    "reports.evaluation_report",
+    "reports.evaluation_report", "reports.comparison",
 }  # fmt: skip
 
 

@@ -56,6 +56,15 @@ class EvaluateConfig:
 
 
 @dataclass
+class CompareConfig:
+    """The keys of `compare.yaml`."""
+
+    runs: list[str] = MISSING
+    part: str = "test"
+    output_dir: str = MISSING
+
+
+@dataclass
 class ExploreConfig:
     """The keys of `explore.yaml`; `data` is a group."""
 
@@ -77,6 +86,7 @@ class SuspectsConfig:
 SCHEMAS = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
+    "compare": CompareConfig,
     "explore": ExploreConfig,
     "suspects": SuspectsConfig,
 }
