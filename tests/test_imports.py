@@ -86,6 +86,9 @@ ALLOWED = {
         "bootstrap", "data.files", "errors", "reports.data_tables", "reports.decision_figures",
         "reports.groups", "reports.page", "reports.predictions", "reports.sections",
     },
+    "reports.model_card": {
+        "bootstrap", "errors", "intervals", "reports.groups", "reports.sections",
+    },
     "provenance": set(),
     "schemas": set(),
     "config": {"errors", "machine", "schemas"},
@@ -161,7 +164,7 @@ WITHOUT_TORCH = {
     "bootstrap", "calibration", "intervals", "reports.predictions", "reports.headline",
     "reports.groups", "reports.coverage", "reports.operating", "reports.evaluation_figures",
     "reports.decision_figures", "reports.sections", "reports.trust_sections",
-    "reports.evaluation_report", "reports.comparison",
+    "reports.evaluation_report", "reports.comparison", "reports.model_card",
 }  # fmt: skip
 
 

@@ -1,0 +1,76 @@
+"""The model card says what the run's files say."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from agegender.errors import InputError
+from agegender.reports.model_card import model_card
+from agegender.train import fit
+from tests.conftest import SMALL, composed, run_script
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("card") / "run"
+    fit(composed(*SMALL, "report=true", "trainer.max_epochs=1", f"output_dir={folder}"))
+    return folder
+
+
+def test_the_card_tells_the_runs_own_figures(run: Path, tmp_path: Path):
+    done = run_script("model_card", str(run), "--output", f"{tmp_path}/CARD.md")
+    assert done.returncode == 0, done.stderr
+    card = (tmp_path / "CARD.md").read_text()
+    metrics = json.loads((run / "metrics.json").read_text())
+    about, test = metrics["run"], metrics["test"]
+    for told in (
+        "# Model card: train",
+        f"hash `{about['split_hash']}`",
+        f"{about['parameters']:,} parameters",
+        f"## Figures: test part, {test['n']} faces",
+        f"| age MAE (years) | {test['age_mae']:.2f} (",
+        f"    {about['command']}\n",
+        "non-commercial research",
+        "*apparent* age",
+        "Misuse",
+    ):
+        assert told in card, told
+    groups = pd.read_csv(run / "report/groups.csv")
+    named = groups[groups["by"].isin(["age", "gender", "race"])]
+    for group, n in zip(named["group"], named["n"], strict=True):
+        assert f"| {group} (too few to judge) | {n} |" in card
+    assert "nan" not in card
+
+
+def test_an_evaluation_of_the_run_is_told_instead(run: Path, tmp_path: Path):
+    shutil.copytree(run / "report", tmp_path / "report")
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["run"]["level"] = 0.8
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    rows = [("blur", "sigma", 0, True, 5.0, 0.9), ("blur", "sigma", 4, False, 7.5, 0.8)]
+    columns = ["disturbance", "unit", "strength", "clean", "age_mae", "gender_acc"]
+    table = pd.DataFrame(rows, columns=columns)
+    table.to_csv(tmp_path / "report/robustness.csv", index=False)
+    card = model_card(run, tmp_path)
+    assert "Intervals of 80% hold" in card
+    assert "| none | | 5.00 | 90.0% |\n| blur | 4 (sigma) | 7.50 | 80.0% |" in card
+    assert "Disturbed" not in model_card(run)
+
+
+def test_another_splits_evaluation_and_unfinished_runs_are_refused(run: Path, tmp_path: Path):
+    with pytest.raises(InputError, match="is no finished run or evaluation"):
+        model_card(tmp_path)
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["run"]["split_hash"] = "another"
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(InputError, match="is of the split another"):
+        model_card(run, tmp_path)
+    with pytest.raises(InputError, match=r"headline\.csv does not exist"):
+        model_card(tmp_path)
+    done = run_script("model_card", str(tmp_path / "nothing"), "--output", f"{tmp_path}/CARD.md")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "CARD.md").exists()
