@@ -42,7 +42,7 @@ ALLOWED = {
     "intervals": {"calibration", "errors"},
     "robustness": set(),
     "explain": {"errors"},
-    "results": {"errors", "data.files", "sweeps.records", "sweeps.summary"},
+    "results": {"errors", "data.files", "sweeps.paired", "sweeps.records", "sweeps.summary"},
     "tables.cells": set(),
     "tables.reproduction": {"errors", "report"},
     "tables.copies": {"data.copies", "tables.cells"},
@@ -116,6 +116,7 @@ ALLOWED = {
     },
     "sweeps.records": {"data.files", "errors"},
     "sweeps.summary": {"data.files", "sweeps.records"},
+    "sweeps.paired": {"bootstrap", "errors", "sweeps.records"},
     "sweeps.trial": {
         "cli", "config", "data.files", "errors", "sweeps.records", "sweeps.summary", "train",
     },
@@ -155,7 +156,7 @@ LIGHTNING = {
     "bench.pacer", "sweeps.search",
 }  # fmt: skip
 WITHOUT_TORCH = {
-    "sweeps.records", "sweeps.summary", "tables.sweeps",
+    "sweeps.paired", "sweeps.records", "sweeps.summary", "tables.sweeps",
     "usage", "bench.link", "bench.keras_way", "bench.rounds", "bench.summary", "bench.ladder",
     "bench.costs", "report", "figures", "results", "tables.cells", "tables.reproduction",
     "tables.copies", "tables.labels", "tables.speed", "tables.published", "effect", "folds",

@@ -9,6 +9,7 @@ import pandas as pd
 
 from agegender.data.files import whole_file
 from agegender.errors import InputError
+from agegender.sweeps.paired import paired
 from agegender.sweeps.records import read_trials
 from agegender.sweeps.summary import summary_figure, trials_table, varied_keys
 
@@ -72,6 +73,26 @@ def record_trials(sweep: Path, name: str, results: Path) -> None:
         table.round(4).to_csv(temporary, index=False)
     with whole_file(results / f"{name}.png") as temporary:
         summary_figure(table, varied_keys(trials)).savefig(temporary, format="png", dpi=120)
+
+
+def record_paired(sweep: Path, name: str, choice: str, results: Path) -> None:
+    """Publish how the values of a choice compare, as `NAME_paired.csv`.
+
+    Args:
+        sweep: its folder.
+        name: of the file.
+        choice: KEY=VALUE, what varies and the value that the others are compared with.
+        results: the folder `docs/results`.
+
+    Raises:
+        InputError: if the sweep's trials cannot be compared so.
+    """
+    key, equals, reference = choice.partition("=")
+    if not equals:
+        raise InputError(f"--paired {choice}: say KEY=VALUE, such as loss=l1")
+    table = paired(sweep, key, reference)
+    with whole_file(results / f"{name}_paired.csv") as temporary:
+        table.round(5).to_csv(temporary, index=False)
 
 
 def record(runs: list[Path], table: Path) -> int:

@@ -27,6 +27,28 @@ def sweep_table(table: Path, keys: list[str]) -> str:
     return "\n".join([*lines, *(f"\nFailed: `{row['trial']}`: {row['reason']}" for row in failed)])
 
 
+def paired_table(table: Path) -> str:
+    """The values of a choice against one of them, on the same validation faces.
+
+    Args:
+        table: what `scripts/results.py --paired` writes.
+    """
+    rows = pd.read_csv(table)
+    key = rows.columns[0]
+    head = [f"`{key}=`", "seeds", "val age MAE", "difference (95 %)"]
+    head += ["val gender accuracy", "difference (95 %)", "CPU minutes"]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for row in rows.to_dict("records"):
+        cells = [f"`{row[key]}`", str(row["seeds"])]
+        for name, form, scale in (("age_mae", "{:.2f}", 1), ("gender_acc", "{:.1%}", 100)):
+            cells.append(mean_and_spread(row[name], row[f"{name}_sd"], form))
+            change, low, high = (scale * row[f"{name}_{end}"] for end in ("change", "lo", "hi"))
+            same = low == high == 0  # the reference itself
+            cells.append("" if same else f"{change:+.2f} ({low:+.2f} to {high:+.2f})")
+        lines.append(f"| {' | '.join([*cells, '{:.1f}'.format(row['cpu_minutes'])])} |")
+    return "\n".join(lines)
+
+
 def search_table(table: Path, shown: int = 8) -> str:
     """The best trials of a search by age MAE on validation, and how many there were of each end.
 
