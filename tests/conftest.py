@@ -93,6 +93,17 @@ def drawn(cache_dir: Path) -> Faces:
 
 
 @pytest.fixture(scope="session")
+def checkpoint_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of one epoch on drawn portraits, in colour, with a distribution over ages."""
+    from agegender.train import fit
+
+    folder = tmp_path_factory.mktemp("trained")
+    words = ("model=resnet", "loss=dldl", "data.channels=3", "trainer.max_epochs=1")
+    fit(composed(*SMALL, *words, "logger=null", f"output_dir={folder}"))
+    return folder / "checkpoints/best.ckpt"
+
+
+@pytest.fixture(scope="session")
 def utkface_archive() -> Path:
     for place in ARCHIVES:
         if place.is_file():

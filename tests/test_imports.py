@@ -96,9 +96,33 @@ ALLOWED = {
     "checkpoint": {"config", "data.datamodule", "data.files", "errors", "models.net"},
     "scoring": {"callbacks", "checkpoint", "data.datamodule", "models.net", "module", "report"},
     "evaluate": {
-        "checkpoint", "config", "data.datamodule", "data.files", "errors", "explain", "intervals",
+        "checkpoint", "config", "data.cache", "data.datamodule", "data.files", "data.table", "errors", "explain", "intervals",
         "machine", "module", "provenance", "report", "reports.evaluation_report",
         "reports.predictions", "reports.sections", "robustness", "scoring",
+    },
+    "portraits.read": {"data.cache", "data.table"},
+    "portraits.faces": {"errors"},
+    "portraits.mtcnn": {"errors"},
+    "portraits.detect": {"portraits.faces", "portraits.mtcnn"},
+    "portraits.align": {"data.cache", "portraits.faces"},
+    "portraits.judge": {"data.cache", "data.pictures", "portraits.align", "portraits.faces"},
+    "portraits.annotate": {"portraits.faces"},
+    "estimators": {"checkpoint", "data.cache", "errors", "models.net", "portraits.align"},
+    "reader": {
+        "data.cache", "errors", "estimators", "portraits.align", "portraits.detect",
+        "portraits.faces", "portraits.judge", "portraits.mtcnn", "portraits.read",
+    },
+    "predict": {
+        "data.files", "errors", "portraits.annotate", "portraits.read", "reader", "schemas",
+    },
+    "exported": {"data.cache", "models.net", "portraits.align"},
+    "export": {
+        "data.cache", "data.files", "errors", "estimators", "evaluate", "exported",
+        "portraits.align", "provenance", "report",
+    },
+    "geometry": {
+        "data.cache", "estimators", "evaluate", "portraits.align", "portraits.detect",
+        "portraits.faces", "portraits.mtcnn",
     },
     "reports.suspects": {"data.files", "errors", "figures", "reports.page"},
     "explore": {
@@ -130,6 +154,10 @@ ALLOWED = {
     },
     "bench.limits": {"bench.link", "bench.loops", "data.batches", "data.cache", "types"},
     "bench.keras_way": {"bench.link"},
+    "bench.portraits": {
+        "data.cache", "estimators", "geometry", "portraits.align", "portraits.detect",
+        "portraits.judge", "portraits.mtcnn", "portraits.read",
+    },
     "bench.ways": {"bench.limits", "bench.link", "bench.loops"},
     "bench.rounds": {"errors", "usage"},
     "bench.summary": set(),
@@ -148,7 +176,7 @@ ALLOWED = {
 }  # fmt: skip
 HYDRA = {
     "config", "schemas", "cli", "train", "finish", "evaluate", "explore", "checkpoint",
-    "sweeps.trial", "sweeps.search",
+    "export", "geometry", "sweeps.trial", "sweeps.search",
     "bench.loops", "bench.limits", "bench.ways", "bench.run",
 }  # fmt: skip
 LIGHTNING = {
@@ -160,7 +188,8 @@ WITHOUT_TORCH = {
     "usage", "bench.link", "bench.keras_way", "bench.rounds", "bench.summary", "bench.ladder",
     "bench.costs", "report", "figures", "results", "tables.cells", "tables.reproduction",
     "tables.copies", "tables.labels", "tables.speed", "tables.published", "effect", "folds",
-    "data.table", "data.splits", "data.cache", "data.pictures", "reports.page",
+    "data.table", "data.splits", "data.cache", "data.pictures", "portraits.read",
+    "portraits.faces", "portraits.align", "portraits.judge", "portraits.annotate", "reports.page",
     "reports.data_tables", "reports.data_figures", "reports.data_report", "reports.suspects",
     "bootstrap", "calibration", "intervals", "reports.predictions", "reports.headline",
     "reports.groups", "reports.coverage", "reports.operating", "reports.evaluation_figures",

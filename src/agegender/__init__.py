@@ -1,3 +1,32 @@
 """Age (years) and gender from face portraits: train, compare, trust and use."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agegender.reader import Model
+
 __version__ = "0.1.0"
+
+
+def load(
+    checkpoint: str | Path | None = None,
+    detector: str = "mtcnn",
+    boxes: str | Path | None = None,
+    runtime: str | None = None,
+) -> "Model":
+    """A trained network for pictures: `agegender.load("best.ckpt").predict("portrait.jpg")`.
+
+    Args:
+        checkpoint: RUN/checkpoints/best.ckpt, or a file that `scripts/export.py` has written.
+        detector: mtcnn finds faces in any picture; none takes each picture for a face crop in
+            UTKFace's geometry; boxes takes the faces from a table.
+        boxes: the table for detector="boxes": file, and a box or five points, in pixels.
+        runtime: torch or onnx; None: as the checkpoint's name ends.
+
+    Raises:
+        agegender.errors.InputError: if something named cannot be used; its text says why.
+    """
+    from agegender.reader import open_model  # torch is heavy, and the version must be cheap to ask
+
+    return open_model(checkpoint, detector, boxes, runtime)

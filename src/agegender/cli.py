@@ -35,6 +35,22 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(_complain(_with_hint(error), 2))
 
 
+def quote_paths(key: str) -> None:
+    """Let the words KEY=PATH of the command line be paths of any characters, and several.
+
+    Hydra would read blanks, commas and brackets in them as its own language. A word that has its
+    quotes or brackets already is left as it is.
+    """
+    mine = [word for word in sys.argv if word.startswith(f"{key}=")]
+    paths = [word.partition("=")[2] for word in mine]
+    if not paths or (paths[0][:1] in ("[", "'", '"') and not Path(paths[0]).exists()):
+        return
+    quoted = (re.sub(r"(\\*)('|\Z)", r"\1\1\2", path).replace("'", "\\'") for path in paths)
+    others = [word for word in sys.argv if word not in mine]
+    value = ",".join(f"'{path}'" for path in quoted).replace("${", r"\${")  # no interpolation
+    sys.argv[:] = [*others, f"{key}=[{value}]"]
+
+
 def tell_progress() -> None:
     """Log to the terminal as Hydra's main functions do, for scripts that have none."""
     logging.basicConfig(level=logging.WARNING, format="[%(asctime)s] %(message)s")

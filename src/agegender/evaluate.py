@@ -9,8 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from agegender import checkpoint, explain, intervals, report, robustness
 from agegender.config import build, check_config
+from agegender.data.cache import Pixels, prepare
 from agegender.data.datamodule import FaceData
 from agegender.data.files import whole_file, write_json
+from agegender.data.table import open_image
 from agegender.errors import InputError
 from agegender.intervals import Calibration, with_bounds
 from agegender.machine import keep_freed_memory
@@ -89,7 +91,7 @@ def _of_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     keep_freed_memory()
     loaded = checkpoint.load(Path(cfg.checkpoint))
     about = loaded.description
-    data = _data_of(cfg, about)
+    data = data_of(cfg, about)
     data.setup("test")
     seen = _check_unseen(cfg, data, about)
     flip_average = about["config"]["flip_average"] if cfg.flip_average is None else cfg.flip_average
@@ -205,7 +207,7 @@ def option(target: str) -> str:
     return target.split(".")[-2]
 
 
-def _data_of(cfg: DictConfig, description: dict[str, Any]) -> FaceData:
+def data_of(cfg: DictConfig, description: dict[str, Any]) -> FaceData:
     """The data named on the command line; what it leaves open is as in training."""
     given = OmegaConf.to_container(cfg.data, resolve=True)
     assert isinstance(given, dict)
@@ -223,6 +225,26 @@ def _data_of(cfg: DictConfig, description: dict[str, Any]) -> FaceData:
     check_config(node)
     data: FaceData = build(node.data)
     return data
+
+
+def face_crops(
+    data: FaceData, part: str, most: int, side: int
+) -> tuple[list[Pixels], pd.DataFrame]:
+    """Pictures of a part as they were before the cache, evenly spread over its table.
+
+    Returns:
+        (side, side, 3) uint8 RGB each, and their rows of `data.frame`.
+
+    Raises:
+        InputError: if the part has no face.
+    """
+    rows = data.rows(part)
+    if len(rows) == 0:
+        raise InputError(f"data.split={data.split} has no face in its {part} part")
+    chosen = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)]
+    frame, folder = data.frame.iloc[chosen], data.faces.folder
+    images = (open_image((folder / file).read_bytes(), file) for file in frame["file"])
+    return [prepare(image, 3, side).transpose(1, 2, 0) for image in images], frame
 
 
 def trained_on(data: FaceData, part: str, description: dict[str, Any]) -> int:

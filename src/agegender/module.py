@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from agegender.augment import Augment
 from agegender.errors import InputError, TrainingDiverged
 from agegender.metrics import FaceMetrics, Predictions
-from agegender.models.net import AgeLoss
+from agegender.models.net import AgeLoss, as_input
 from agegender.types import Batch, Outputs
 from agegender.weighting import Fixed, Uncertainty
 
@@ -116,8 +116,7 @@ class FaceModule(pl.LightningModule):
 
     def _as_float(self, batch: Batch) -> Batch:
         """Images from uint8 0..255 to float32 0..1, in the layout that the network has."""
-        image = batch.image.to(memory_format=self.layout).float().div_(255)
-        return batch._replace(image=image)
+        return batch._replace(image=as_input(batch.image, self.layout))
 
     def losses(
         self, outputs: Outputs, age: Tensor, gender: Tensor, smoothing: float = 0.0

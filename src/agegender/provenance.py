@@ -25,6 +25,12 @@ def provenance() -> dict[str, str | int]:
     }
 
 
+def made_by() -> dict[str, str | int]:
+    """What of it stands in every row of a published table."""
+    about = provenance()
+    return {name: about[name] for name in ("date", "commit", "command", "cpu", "threads", "torch")}
+
+
 def commit() -> str:
     """The source tree's commit, with a + if tracked files differ; empty outside a checkout."""
 

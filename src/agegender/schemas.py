@@ -83,10 +83,38 @@ class SuspectsConfig:
     data: Any = MISSING
 
 
+@dataclass
+class PredictConfig:
+    """The keys of `predict.yaml`."""
+
+    input: Any = None
+    checkpoint: str | None = None
+    detector: str = "mtcnn"
+    boxes: str | None = None
+    runtime: str | None = None
+    output_dir: str = MISSING
+    annotate: bool = False
+    resume: bool = False
+    threads: int | None = None
+
+
+@dataclass
+class ExportConfig:
+    """The keys of `export.yaml`; `data` is a group."""
+
+    checkpoint: str = MISSING
+    output_dir: str = MISSING
+    smaller: bool = True
+    faces: int = 500
+    data: Any = MISSING
+
+
 SCHEMAS = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "compare": CompareConfig,
     "explore": ExploreConfig,
     "suspects": SuspectsConfig,
+    "predict": PredictConfig,
+    "export": ExportConfig,
 }

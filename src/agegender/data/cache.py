@@ -17,6 +17,7 @@ from agegender.data.table import Faces, open_image
 from agegender.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]
+RESAMPLING = Image.Resampling.LANCZOS
 VERSION = 1  # of the stored pixels; raise it when decoding or resizing changes
 
 
@@ -34,9 +35,18 @@ def prepare(image: Image.Image, channels: int, size: int) -> Pixels:
     """
     image = image.convert("L" if channels == 1 else "RGB")
     if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.LANCZOS)
+        image = image.resize((size, size), RESAMPLING)
     pixels = np.asarray(image)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def resize_weights(before: int, after: int) -> npt.NDArray[np.float32]:
+    """(before, after): what each old pixel of a row gives to each new one in `prepare`.
+
+    Pillow itself is asked: it resizes each row of the identity.
+    """
+    identity = Image.fromarray(np.eye(before, dtype=np.float32))
+    return np.asarray(identity.resize((after, before), RESAMPLING))
 
 
 def open_pixels(faces: Faces, cache_dir: Path, channels: int, size: int) -> Pixels:

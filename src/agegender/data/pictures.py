@@ -9,6 +9,7 @@ from agegender.data.cache import Pixels
 
 CHUNK = 256
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
+MEASURES = ["brightness", "contrast", "sharpness", "colour"]
 COLOURLESS = 4.0  # mean spread of the channels, of 255, below which a picture counts as grey
 
 
@@ -26,15 +27,19 @@ def measure(pixels: Pixels, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
     """
     found = np.empty((len(rows), 4), dtype=np.float32)
     for start in tqdm(range(0, len(rows), CHUNK), desc="measuring pictures", unit="chunk"):
-        chunk = pixels[rows[start : start + CHUNK]]
-        if chunk.shape[1] == 3:
-            luma = np.einsum("nchw,c->nhw", chunk, LUMA, dtype=np.float32, casting="unsafe")
-            colour = (chunk.max(axis=1) - chunk.min(axis=1)).mean(axis=(1, 2))
-        else:
-            luma, colour = chunk[:, 0].astype(np.float32), np.zeros(len(chunk))
-        inner = luma[:, 1:-1, 1:-1]
-        laplacian = luma[:, :-2, 1:-1] + luma[:, 2:, 1:-1] - 4 * inner
-        laplacian += luma[:, 1:-1, :-2] + luma[:, 1:-1, 2:]
-        measures = (luma.mean((1, 2)), luma.std((1, 2)), laplacian.var((1, 2)), colour)
-        found[start : start + CHUNK] = np.stack(measures, axis=1)
-    return pd.DataFrame(found, columns=["brightness", "contrast", "sharpness", "colour"])
+        found[start : start + CHUNK] = measures(pixels[rows[start : start + CHUNK]])
+    return pd.DataFrame(found, columns=MEASURES)
+
+
+def measures(chunk: Pixels) -> npt.NDArray[np.float32]:
+    """(N, C, H, W) uint8 -> (N, 4): brightness, contrast, sharpness, colour; see `measure`."""
+    if chunk.shape[1] == 3:
+        luma = np.einsum("nchw,c->nhw", chunk, LUMA, dtype=np.float32, casting="unsafe")
+        colour = (chunk.max(axis=1) - chunk.min(axis=1)).mean(axis=(1, 2))
+    else:
+        luma, colour = chunk[:, 0].astype(np.float32), np.zeros(len(chunk))
+    inner = luma[:, 1:-1, 1:-1]
+    laplacian = luma[:, :-2, 1:-1] + luma[:, 2:, 1:-1] - 4 * inner
+    laplacian += luma[:, 1:-1, :-2] + luma[:, 1:-1, 2:]
+    found = (luma.mean((1, 2)), luma.std((1, 2)), laplacian.var((1, 2)), colour)
+    return np.stack(found, axis=1).astype(np.float32)

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from tqdm import tqdm
 
 from agegender.data.files import whole_folder, write_json
@@ -87,24 +87,40 @@ def open_image(data: bytes, file: str) -> Image.Image:
     expected = SUFFIXES.get(Path(file).suffix.lower())
     if expected is None:
         raise ValueError(f"not a picture file name (allowed: {', '.join(SUFFIXES)})")
+    image = decode(data, FORMATS, MAX_PIXELS)
+    if image.format != expected:
+        raise ValueError(f"holds {image.format}, its name says {expected}")
+    return image
+
+
+def decode(data: bytes, formats: Sequence[str], most: int) -> Image.Image:
+    """Decode a picture fully, whatever it is called.
+
+    Args:
+        data: the whole file.
+        formats: what it may be, by Pillow's names.
+        most: pixels that it may have; more are refused before they are decoded.
+
+    Raises:
+        ValueError: with the reason, if it is empty, damaged, too large, too small or none of
+            the formats.
+    """
     if not data:
         raise ValueError("empty file")
     try:
-        image = Image.open(BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError:
-        raise ValueError(f"too many pixels (at most {MAX_PIXELS:,})") from None
-    except (UnidentifiedImageError, OSError, SyntaxError):
+        image = Image.open(BytesIO(data), formats=formats)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ValueError(f"too many pixels (at most {most:,})") from None
+    except Exception:  # Pillow lets any error of a malformed header through
         raise ValueError("not a picture that can be read") from None
     width, height = image.size
-    if image.format != expected:
-        raise ValueError(f"holds {image.format}, its name says {expected}")
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{width} x {height} pixels are too many (at most {MAX_PIXELS:,})")
+    if width * height > most:
+        raise ValueError(f"{width} x {height} pixels are too many (at most {most:,})")
     if min(width, height) < MIN_SIDE:
         raise ValueError(f"{width} x {height} pixels are too few (sides of at least {MIN_SIDE})")
     try:
         image.load()
-    except (OSError, SyntaxError, ValueError, IndexError, EOFError) as error:
+    except Exception as error:  # and of malformed pixels
         raise ValueError(f"damaged: {error}") from None
     return image
 

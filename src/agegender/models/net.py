@@ -91,5 +91,10 @@ class FlipAveraged(nn.Module):
         )
 
 
+def as_input(pixels: Tensor, layout: torch.memory_format) -> Tensor:
+    """What every network reads: (B, C, H, W) uint8 0..255 -> float32 0..1, in a memory layout."""
+    return pixels.to(memory_format=layout).float().div_(255)
+
+
 def _mean(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     return None if one is None or other is None else (one + other) / 2

@@ -1,0 +1,1 @@
+"""From a picture to aligned faces: read, find, align, judge, draw."""

@@ -1,0 +1,112 @@
+"""Any picture file, or picture in memory, as upright RGB."""
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from agegender.data.cache import Pixels
+from agegender.data.table import MIN_SIDE, decode
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif"}
+MAX_PIXELS = 89_000_000  # below Pillow's own limit; decoded, 270 MB
+MAX_BYTES = 300_000_000  # of a file
+HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+BEHIND = (255, 255, 255)  # transparent pixels: cut-out portraits are looked at on white
+
+Picture: TypeAlias = "Path | str | Image.Image | npt.NDArray[np.uint8]"
+
+
+def read_picture(picture: Picture) -> Image.Image:
+    """A file, a Pillow picture or an array, as an upright RGB picture.
+
+    Args:
+        picture: a path, or (H, W, 3) or (H, W) uint8 in 0..255.
+
+    Raises:
+        ValueError: with the reason, if there is no such file or it cannot be used.
+    """
+    if isinstance(picture, np.ndarray):
+        return _of_array(picture)
+    if isinstance(picture, Image.Image):
+        _check_size(*picture.size)
+        return upright_rgb(picture)
+    return read_bytes(_bytes_of(Path(picture)))
+
+
+def read_bytes(data: bytes) -> Image.Image:
+    """A whole file's bytes as an upright RGB picture; its name does not matter.
+
+    Of an animation, the first frame. Colour profiles are not applied, as in training.
+
+    Raises:
+        ValueError: with the reason, if it cannot be used.
+    """
+    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS and not reads_heif():
+        raise ValueError("HEIC needs the extra heic: pip install 'agegender[heic]'")
+    return upright_rgb(decode(data, (*FORMATS, *(["HEIF"] if reads_heif() else [])), MAX_PIXELS))
+
+
+@cache
+def reads_heif() -> bool:
+    """Whether pillow-heif is installed; Pillow knows of it from then on."""
+    if importlib.util.find_spec("pillow_heif") is None:
+        return False
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Turned as EXIF says, 8 bits a channel, transparency over white."""
+    try:
+        image = ImageOps.exif_transpose(image)
+    except Exception:  # a malformed EXIF block says nothing about the pixels
+        image = image.copy()
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _of_deep(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (*BEHIND, 255))
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def _of_deep(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits -> 8 bits; Pillow's own conversion cuts off instead of scaling."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels: their range is not known; save as 8 or 16 bits")
+    values = np.asarray(image).astype(np.int64).clip(0, 65535)
+    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def _of_array(pixels: Pixels) -> Image.Image:
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or pixels.shape[2:] == (3,)):
+        raise ValueError(
+            f"an array of shape {pixels.shape} and type {pixels.dtype}: it must be (H, W, 3) or"
+            f" (H, W), uint8, 0 to 255"
+        )
+    _check_size(pixels.shape[1], pixels.shape[0])
+    return Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
+
+
+def _check_size(width: int, height: int) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise ValueError(f"{width} x {height} pixels are too few (sides of at least {MIN_SIDE})")
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise ValueError("not a file" if path.exists() else "does not exist")
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"larger than {MAX_BYTES:,} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None

@@ -1,0 +1,218 @@
+"""What `scripts/predict.py` does: many pictures in, tables and annotated copies out."""
+
+import glob
+import hashlib
+import json
+import logging
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from agegender.data.files import held, whole_file, write_json
+from agegender.errors import InputError
+from agegender.portraits.annotate import annotated
+from agegender.portraits.read import SUFFIXES
+from agegender.reader import COLUMNS, NO_CHECKPOINT, Looked, Row, open_model
+from agegender.schemas import PredictConfig
+
+log = logging.getLogger(__name__)
+UNFINISHED, FINISHED, TABLE = "predictions.part.jsonl", "predictions.jsonl", "predictions.csv"
+ABOUT = "predict.json"
+CHUNK = 10_000  # rows that are in memory while the table is written
+STANDARD_INPUT = "-"
+
+
+def predict(given: PredictConfig) -> tuple[list[Row], int, int]:
+    """Look at pictures and write predictions.csv, predictions.jsonl and, if told, annotated copies.
+
+    Returns:
+        The first rows, as many as a terminal shows; how many pictures were looked at, and how many
+        of them failed.
+
+    Raises:
+        InputError: if there is nothing to look at, or a word cannot be used.
+    """
+    if given.checkpoint is None:
+        raise InputError(NO_CHECKPOINT)
+    files = list_files(given.input)
+    folder = Path(given.output_dir)
+    model = open_model(given.checkpoint, given.detector, given.boxes, given.runtime)
+    with held(folder):
+        done = _done(folder, given)
+        left = [file for file in files if _shown(file) not in done]
+        if done:
+            log.info("%d of %d pictures are done already", len(files) - len(left), len(files))
+        looked = model.look((_shown(file), _content(file)) for file in left)
+        with (folder / UNFINISHED).open("a", encoding="utf-8") as lines:
+            for one in tqdm(looked, "looking", len(left), unit="picture", disable=None):
+                if given.annotate and one.picture is not None:
+                    _draw(folder / "annotated", one)
+                lines.write("".join(_line(row) for row in one.rows))  # a picture at once
+                lines.flush()
+        return _finish(folder)
+
+
+def list_files(words: str | Sequence[str] | None) -> list[str]:
+    """Files named by paths, folders (with all below them) and patterns, each once, in order.
+
+    Raises:
+        InputError: if a word names nothing.
+    """
+    given = [words] if isinstance(words, str) else list(words or [])
+    if not given:
+        raise InputError(
+            "input=FILE, FOLDER or 'PATTERN': name the pictures to look at; - reads one"
+        )
+    return list(dict.fromkeys(file for word in given for file in _files_of(os.fspath(word))))
+
+
+def _files_of(word: str) -> list[str]:
+    if word == STANDARD_INPUT or os.path.isfile(word):
+        return [word]
+    if os.path.isdir(word):
+        below = [os.path.join(where, name) for where, _, names in os.walk(word) for name in names]
+        files = sorted(file for file in below if Path(file).suffix.lower() in SUFFIXES)
+        if not files:
+            raise InputError(
+                f"input={word} is a folder without pictures ({', '.join(sorted(SUFFIXES))})"
+            )
+        return files
+    if glob.has_magic(word):
+        found = sorted(name for name in glob.glob(word, recursive=True) if os.path.isfile(name))
+        if not found:
+            raise InputError(f"input={word} fits no file")
+        return found
+    if os.path.lexists(word):
+        raise InputError(f"input={word} is neither a file nor a folder")
+    raise InputError(f"input={word} does not exist")
+
+
+def _content(file: str) -> str | bytes:
+    return sys.stdin.buffer.read() if file == STANDARD_INPUT else file
+
+
+def _shown(file: str) -> str:
+    """A file's name as it can be written anywhere."""
+    return file.encode(errors="backslashreplace").decode()
+
+
+def _done(folder: Path, given: PredictConfig) -> set[str]:
+    """The pictures that an earlier run in this folder has finished, if it is to be continued.
+
+    Raises:
+        InputError: if the folder has another run's results.
+    """
+    settings = {
+        "checkpoint": _digest(Path(str(given.checkpoint))),
+        "detector": given.detector,
+        "boxes": _digest(Path(given.boxes)) if given.boxes else None,
+    }
+    part, whole, about = (folder / name for name in (UNFINISHED, FINISHED, ABOUT))
+    if not part.exists() and not whole.exists():
+        write_json(about, settings)
+        return set()
+    if not given.resume:
+        raise InputError(
+            f"output_dir={folder} has predictions already: say resume=true to go on with them, or"
+            f" name another folder"
+        )
+    if not about.exists() or json.loads(about.read_text()) != settings:
+        raise InputError(
+            f"output_dir={folder} was begun with another checkpoint, detector or table of boxes:"
+            f" give it those, or name another folder"
+        )
+    if not part.exists():
+        os.replace(whole, part)
+    return _whole_pictures(part)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _whole_pictures(part: Path) -> set[str]:
+    """The pictures all of whose rows are in a file; what a kill has cut off is taken out of it."""
+    done: set[str] = set()
+    with part.open(encoding="utf-8") as before, whole_file(part) as temporary:
+        with temporary.open("w", encoding="utf-8") as after:
+            rows: list[str] = []
+            for line in before:
+                if not line.endswith("\n"):
+                    break
+                row = json.loads(line)
+                rows = [*rows, line] if row["face"] > 1 else [line]
+                if row["face"] == row["faces"]:
+                    after.writelines(rows)
+                    done.add(row["file"])
+    return done
+
+
+def _line(row: Row) -> str:
+    known = {key: None if isinstance(v, float) and math.isnan(v) else v for key, v in row.items()}
+    return json.dumps(known) + "\n"
+
+
+def _draw(folder: Path, one: Looked) -> None:
+    assert one.picture is not None
+    file = Path(str(one.rows[0]["file"]))
+    # two folders may hold files of one name, and a name may be as long as a name can be
+    key = hashlib.sha256(str(file).encode()).hexdigest()[:8]
+    stem = "".join(c if c.isprintable() and c not in r'\/:*?"<>|' else "_" for c in file.stem)[:80]
+    with whole_file(folder / f"{stem}_{key}.jpg") as temporary:
+        annotated(one.picture, one.rows).save(temporary, format="JPEG", quality=92)
+
+
+def _finish(folder: Path) -> tuple[list[Row], int, int]:
+    """Write the table from the lines, some at a time, and give the lines their last name."""
+    pictures = failed = 0
+    with whole_file(folder / TABLE) as temporary:
+        with temporary.open("w", encoding="utf-8", newline="") as table:
+            pd.DataFrame(columns=list(COLUMNS)).to_csv(table, index=False)
+            for rows in _chunks(folder / UNFINISHED):
+                pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(table, index=False, header=False)
+                pictures += sum(row["face"] <= 1 for row in rows)
+                failed += sum(row["face"] == 0 for row in rows)
+    os.replace(folder / UNFINISHED, folder / FINISHED)
+    first = next(_chunks(folder / FINISHED), [])
+    return first, pictures, failed
+
+
+def _chunks(path: Path) -> Iterator[list[Row]]:
+    with path.open(encoding="utf-8") as lines:
+        while rows := [json.loads(line) for line in islice(lines, CHUNK)]:
+            yield rows
+
+
+def table_lines(rows: Iterable[dict[str, Any]], shown: int = 40) -> str:
+    """The first rows as a table for the terminal."""
+    rows = list(rows)
+    lines = [f"{'file':<32} {'face':>5} {'age':>5} {'from-to':>8} {'gender':>7} {'p':>5}  note"]
+    for row in rows[:shown]:
+        name = _short(row["file"])
+        if row["face"] == 0:
+            lines.append(f"{name:<32} {'-':>5} {row['error']}")
+            continue
+        low, high = row["age_lo"], row["age_hi"]
+        between = "" if low is None else f"{low:.0f}-{high:.0f}"
+        p = max(row["p_female"], 1 - row["p_female"])
+        place = f"{row['face']}/{row['faces']}"
+        lines.append(
+            f"{name:<32} {place:>5} {row['age_pred']:>5.1f} {between:>8} {row['gender']:>7}"
+            f" {p:>5.2f}  {row['warning']}".rstrip()
+        )
+    if len(rows) > shown:
+        lines.append("...")
+    return "\n".join(lines)
+
+
+def _short(name: str, length: int = 32) -> str:
+    printable = "".join(c if c.isprintable() else "?" for c in name)
+    return printable if len(printable) <= length else "..." + printable[3 - length :]

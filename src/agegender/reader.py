@@ -1,0 +1,215 @@
+"""From pictures to a table: read, find the faces, align them, and ask the network."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+from agegender.data.cache import Pixels
+from agegender.errors import InputError
+from agegender.estimators import Answers, Estimator, Values, open_estimator
+from agegender.portraits.align import crop, place_of
+from agegender.portraits.detect import find_faces
+from agegender.portraits.faces import BOX, POINTS, Face, read_faces
+from agegender.portraits.judge import warnings_of
+from agegender.portraits.mtcnn import load_nets
+from agegender.portraits.read import Picture, read_bytes, read_picture
+
+DETECTORS = ("mtcnn", "none", "boxes")
+COLUMNS = (
+    "file", "face", "faces", "error", *BOX, *POINTS, "score", "age_pred", "age_sd", "age_lo",
+    "age_hi", "p_female", "gender", "warning",
+)  # fmt: skip
+FACES_AT_ONCE, PIXELS_AT_ONCE = 32, 50_000_000  # that wait for the network together
+NO_CHECKPOINT = (
+    "checkpoint: name a trained network, RUN/checkpoints/best.ckpt or a file that scripts/export.py"
+    " has written; none comes with the package yet"
+)
+
+Row: TypeAlias = dict[str, Any]
+Find: TypeAlias = Callable[[Image.Image, Path | None], "list[Face] | None"]
+
+
+class Looked(NamedTuple):
+    """What was found in one picture.
+
+    Attributes:
+        rows: one a face, or one with the reason why there is none; the keys are `COLUMNS`.
+        picture: upright RGB; None if it could not be read.
+    """
+
+    rows: list[Row]
+    picture: Image.Image | None
+
+
+class _Found(NamedTuple):
+    """A picture whose faces wait for the network."""
+
+    name: str
+    picture: Image.Image | None
+    faces: list[Face | None]
+    crops: list[Pixels]
+    warnings: list[str]
+    error: str
+
+
+class Model:
+    """A trained network behind a face detector.
+
+    Args:
+        estimator: the network.
+        find: the faces of a picture, or None if the picture is a crop itself.
+    """
+
+    def __init__(self, estimator: Estimator, find: Find) -> None:
+        self.estimator, self.find = estimator, find
+
+    def predict(self, images: "Picture | Tensor | Iterable[Picture | Tensor]") -> pd.DataFrame:
+        """Age and gender of every face in one picture or several.
+
+        Args:
+            images: paths, Pillow pictures, (H, W, 3) uint8 arrays, or tensors (3, H, W), uint8 in
+                0..255 or float in 0..1; one of them, or several, or one array or tensor with a
+                first dimension more.
+
+        Returns:
+            One row a face: file (its path, or its number), face and faces (its number in the
+            picture, and of how many), error (empty, or why there is no face), left, top, right
+            and bottom of its box and x and y of its five points (pixels of the upright picture),
+            score (of the detector, 0 to 1), age_pred, age_sd, age_lo and age_hi (years, apparent
+            age; missing where the network does not say), p_female (0 to 1), gender (male or
+            female, as UTKFace's annotators use the words) and warning (small, blurred, turned,
+            cut).
+        """
+        rows = [row for looked in self.look(_named(images)) for row in looked.rows]
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+    def look(self, pictures: Iterable[tuple[str, Picture | bytes]]) -> Iterator[Looked]:
+        """The same picture by picture, for any number of them; few are in memory at a time.
+
+        Args:
+            pictures: what to call each, and a path, a picture, an array or a whole file's bytes.
+        """
+        waiting: list[_Found] = []
+        for name, picture in pictures:
+            waiting.append(self._found(name, picture))
+            pixels = sum(math.prod(one.picture.size) for one in waiting if one.picture)
+            if sum(len(one.crops) for one in waiting) >= FACES_AT_ONCE or pixels >= PIXELS_AT_ONCE:
+                yield from self._answered(waiting)
+                waiting = []
+        yield from self._answered(waiting)
+
+    def _found(self, name: str, picture: Picture | bytes) -> _Found:
+        try:
+            image = read_bytes(picture) if isinstance(picture, bytes) else read_picture(picture)
+        except ValueError as error:
+            return _Found(name, None, [], [], [], str(error))
+        faces = self.find(image, Path(picture) if isinstance(picture, str | Path) else None)
+        if faces is None:
+            return _Found(name, image, [None], [np.asarray(image)], [""], "")
+        crops, warnings = [], []
+        for face in faces:
+            place = place_of(face)
+            crops.append(crop(image, place))
+            wrong = warnings_of(face, place, image, crops[-1], self.estimator.input_side)
+            warnings.append(", ".join(wrong))
+        return _Found(name, image, [*faces], crops, warnings, "" if faces else "no face found")
+
+    def _answered(self, waiting: Sequence[_Found]) -> Iterator[Looked]:
+        answers = self.estimator([crop for one in waiting for crop in one.crops])
+        low, high = age_bounds(answers, self.estimator.calibration)
+        said = iter(zip(*answers, low, high, strict=True))
+        for one in waiting:
+            rows = [_row(one, i, next(said)) for i in range(len(one.crops))]
+            yield Looked(rows or [_no_face(one)], one.picture)
+
+
+def age_bounds(answers: Answers, calibration: dict[str, Any] | None) -> tuple[Values, Values]:
+    """Between which years an age is, by the checkpoint's own calibration; none has one yet."""
+    unknown = np.full(len(answers.age), np.nan)
+    return unknown, unknown
+
+
+def open_model(
+    checkpoint: str | Path | None,
+    detector: str = "mtcnn",
+    boxes: str | Path | None = None,
+    runtime: str | None = None,
+) -> Model:
+    """A model for pictures.
+
+    Args:
+        checkpoint: a checkpoint, or an exported `.onnx` file.
+        detector: mtcnn; none: every picture is a face crop already; boxes: the user brings them.
+        boxes: the table for the last; see `agegender.portraits.faces.read_faces`.
+        runtime: torch or onnx; None: as the file's name ends.
+
+    Raises:
+        InputError: if the file or a word cannot be used.
+    """
+    if checkpoint is None:
+        raise InputError(NO_CHECKPOINT)
+    find = _detector(detector, Path(boxes) if boxes else None)
+    return Model(open_estimator(Path(checkpoint), runtime), find)
+
+
+def _detector(detector: str, boxes: Path | None) -> Find:
+    if detector not in DETECTORS:
+        raise InputError(f"detector={detector} is not one of {', '.join(DETECTORS)}")
+    if (detector == "boxes") != (boxes is not None):
+        raise InputError("detector=boxes and boxes=TABLE.csv belong together: give both or neither")
+    if detector == "none":
+        return lambda picture, path: None
+    if boxes is not None:
+        brought = read_faces(boxes)
+        return lambda picture, path: brought.get(path.resolve(), []) if path else []
+    nets = load_nets()
+    return lambda picture, path: find_faces(picture, nets)
+
+
+def _row(one: _Found, i: int, said: tuple[float, ...]) -> Row:
+    age, sd, p_female, low, high = (round(float(value), 4) for value in said)
+    row: Row = {"file": one.name, "face": i + 1, "faces": len(one.crops), "error": ""}
+    face = one.faces[i]
+    places = [np.nan] * 15 if face is None else [*face.box, *face.points.flat, face.score]
+    row |= zip((*BOX, *POINTS, "score"), (round(float(v), 4) for v in places), strict=True)
+    row |= {"age_pred": age, "age_sd": sd, "age_lo": low, "age_hi": high, "p_female": p_female}
+    return row | {"gender": "female" if p_female > 0.5 else "male", "warning": one.warnings[i]}
+
+
+def _no_face(one: _Found) -> Row:
+    empty: Row = {name: np.nan for name in COLUMNS}
+    about = {"file": one.name, "face": 0, "faces": 0, "error": one.error}
+    return empty | about | {"gender": "", "warning": ""}
+
+
+def _named(
+    images: "Picture | Tensor | Iterable[Picture | Tensor]",
+) -> Iterator[tuple[str, Picture]]:
+    several = images if _several(images) else [images]
+    for number, image in enumerate(several):  # type: ignore[arg-type]
+        if isinstance(image, Tensor):
+            yield str(number), _array_of(image)
+        else:
+            name = image if isinstance(image, str | Path) else number
+            yield str(name), image
+
+
+def _several(images: object) -> bool:
+    if isinstance(images, np.ndarray | Tensor):
+        return images.ndim == 4
+    return not isinstance(images, str | Path | Image.Image)
+
+
+def _array_of(image: Tensor) -> Pixels:
+    """(C, H, W) uint8 in 0..255, or float in 0..1 -> (H, W, C) uint8, or (H, W) if C is 1."""
+    if image.is_floating_point():
+        image = image.detach().mul(255).round().clamp(0, 255).to(torch.uint8)
+    pixels: Pixels = image.cpu().numpy()
+    return pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)

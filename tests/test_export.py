@@ -1,0 +1,137 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import agegender
+from agegender import export
+from agegender.data import synthetic
+from agegender.data.cache import prepare
+from agegender.errors import InputError
+from agegender.estimators import TorchEstimator
+from agegender.exported import Exported
+from agegender.losses.l1 import L1
+from agegender.models.net import Net
+from agegender.models.resnet import ResNet
+
+from .conftest import ROOT, composed, run_here, run_script
+
+pytest.importorskip("onnxruntime", reason="needs the extra export")
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint_file: Path, tmp_path_factory) -> tuple[Path, str]:
+    out = tmp_path_factory.mktemp("exported") / "out"
+    done = run_script("export", f"checkpoint={checkpoint_file}", f"output_dir={out}")
+    assert done.returncode == 0, done.stderr
+    return out, done.stdout
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("side", [48, 64, 128, 200, 224])
+def test_the_graph_prepares_crops_as_training_did(channels: int, side: int):
+    rng = np.random.default_rng(side)
+    drawn = [np.asarray(synthetic.portrait(5, i)[1]) for i in range(3)]
+    noise = rng.integers(0, 256, (200, 200, 3), dtype=np.uint8)  # overshoots at both ends
+    hard = (rng.random((200, 200, 1)) > 0.5).repeat(3, 2).astype(np.uint8) * 255
+    crops = np.stack([*drawn, noise, hard])
+    wanted = np.stack([prepare(Image.fromarray(crop), channels, side) for crop in crops])
+    graph = Exported(Net(ResNet(channels, 4, (1,)), L1()), channels, side)
+    apart = abs(graph.prepared(torch.from_numpy(crops)).numpy() - wanted)
+    assert apart.max() <= 1  # Pillow's weights have 22 bits
+    assert (apart > 0).mean() < 1e-4
+
+
+def test_both_forms_are_written_with_their_figures(exported):
+    out, said = exported
+    table = pd.read_csv(out / "export.csv")
+    assert table["command"].str.contains("scripts/export.py checkpoint=").all()
+    by_form = {row["form"]: row for row in table.to_dict("records")}
+    assert by_form.keys() == {"torch", "fp32", "int8"}
+    assert by_form["fp32"]["largest"] <= export.TOLERANCE
+    assert by_form["fp32"]["age_mae"] == pytest.approx(by_form["torch"]["age_mae"], abs=0.01)
+    assert by_form["int8"]["megabytes"] < by_form["fp32"]["megabytes"] / 2
+    assert "largest difference" in said
+    assert sorted(path.name for path in out.iterdir() if path.suffix != ".log") == [
+        "export.csv", "model.onnx", "model_int8.onnx",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("faces", [1, 2, 7])
+def test_the_exported_file_predicts_as_the_checkpoint(exported, checkpoint_file, faces: int):
+    crops = [synthetic.portrait(6, i)[1] for i in range(faces)]
+    by_torch = agegender.load(checkpoint_file, "none").predict(crops)
+    by_onnx = agegender.load(exported[0] / "model.onnx", "none").predict(crops)
+    for name in ("age_pred", "age_sd"):
+        np.testing.assert_allclose(by_onnx[name], by_torch[name], atol=0.01)
+    np.testing.assert_allclose(by_onnx["p_female"], by_torch["p_female"], atol=1e-3)
+    assert by_torch["age_pred"].notna().all()
+
+
+def test_the_script_predicts_by_onnxruntime(exported, tmp_path: Path):
+    synthetic.portrait(6, 0)[1].save(tmp_path / "a.png")
+    words = ("input=a.png", f"checkpoint={exported[0] / 'model_int8.onnx'}", "detector=none")
+    status, said = run_here("predict", *words, "output_dir=out", "runtime=onnx", cwd=tmp_path)
+    assert status == 0, said
+
+
+def test_the_file_works_with_onnxruntime_and_numpy_alone(exported, checkpoint_file, tmp_path):
+    crops = [np.asarray(synthetic.portrait(7, i)[1]) for i in range(3)]
+    np.save(tmp_path / "crops.npy", np.stack(crops))
+    blocked = "import sys; sys.modules['torch'] = sys.modules['agegender'] = None; import runpy; "
+    run = "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0])"
+    words = [str(ROOT / "examples/onnx_alone.py"), str(exported[0] / "model.onnx"), "crops.npy"]
+    done = subprocess.run(
+        [sys.executable, "-c", blocked + run, *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    ages = [float(line.split()[0]) for line in done.stdout.splitlines()]
+    wanted = agegender.load(checkpoint_file, "none").predict(crops)["age_pred"]
+    np.testing.assert_allclose(ages, wanted, atol=0.02)
+
+
+def test_the_file_says_what_it_is(exported, checkpoint_file):
+    import onnx
+
+    model = onnx.load(str(exported[0] / "model.onnx"))
+    about = {prop.key: prop.value for prop in model.metadata_props}
+    trained = TorchEstimator(checkpoint_file).description
+    assert about["agegender"] == agegender.__version__
+    assert about["split_hash"] == trained["split_hash"]
+    assert (about["unit"], about["image_size"], about["channels"]) == ("years", "48", "3")
+    assert "apparent age" in about["outputs"]
+    assert "non-commercial" in about["licence"]
+    (crops,) = model.graph.input
+    shape = crops.type.tensor_type.shape.dim
+    assert shape[0].dim_param
+    assert [d.dim_value for d in shape[1:]] == [200, 200, 3]
+    assert crops.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+
+
+def test_a_network_that_does_not_say_the_same_is_not_exported(
+    checkpoint_file, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    words = (f"checkpoint={checkpoint_file}", f"output_dir={tmp_path / 'out'}", "faces=4")
+    with pytest.raises(InputError, match=r"was not exported: an age differs from PyTorch's by"):
+        export.export(composed(*words, name="export"))
+    assert not (tmp_path / "out/model.onnx").exists()
+    with pytest.raises(InputError):  # nor is one that says nothing
+        export.check_parity(float("nan"), checkpoint_file)
+
+
+def test_a_foreign_onnx_file_is_refused(tmp_path: Path):
+    import onnx
+    from onnx import TensorProto, helper
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Abs", ["x"], ["y"])], "g", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(tmp_path / "abs.onnx"))
+    with pytest.raises(InputError, match="was not exported by agegender"):
+        agegender.load(tmp_path / "abs.onnx", "none")
