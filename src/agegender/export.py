@@ -24,7 +24,6 @@ from agegender.portraits.align import SIDE
 from agegender.provenance import made_by
 from agegender.report import part_metrics
 
-log = logging.getLogger(__name__)
 TOLERANCE = 0.01  # years between PyTorch and the exported network
 CALIBRATED_BY = 256  # faces of the val part that set the ranges of the int8 form
 LICENCE = "code: MIT; weights: as their training data's, for UTKFace non-commercial research only"
@@ -91,6 +90,8 @@ def write_onnx(estimator: TorchEstimator, path: Path) -> None:
         raise InputError("export needs the extra export: pip install 'agegender[export]'") from None
     graph = Exported(estimator.net, estimator.channels, estimator.input_side).eval()
     example = torch.zeros(2, SIDE, SIDE, 3, dtype=torch.uint8)
+    for name in ("onnx_ir", "onnxscript"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of torch's exporter about its own parts
         try:
@@ -142,6 +143,7 @@ def write_int8(whole: Path, path: Path, crops: Sequence[Pixels]) -> None:
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.calibrate import CalibrationDataReader
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -150,8 +152,10 @@ def write_int8(whole: Path, path: Path, crops: Sequence[Pixels]) -> None:
         def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
             return next(self.batches, None)
 
+    inferred = path.with_suffix(".inferred")
+    quant_pre_process(str(whole), str(inferred), skip_symbolic_shape=True)
     quantize_static(
-        *(whole, path, Reader()),
+        *(inferred, path, Reader()),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=["Conv"],
         per_channel=True,
@@ -159,6 +163,7 @@ def write_int8(whole: Path, path: Path, crops: Sequence[Pixels]) -> None:
         activation_type=QuantType.QUInt8,
         calibrate_method=CalibrationMethod.MinMax,
     )
+    inferred.unlink()
 
 
 def _batches(crops: Sequence[Pixels]) -> Iterator[dict[str, npt.NDArray[np.uint8]]]:

@@ -14,8 +14,8 @@ NAMES = ("age", "age_sd", "p_female")
 class Exported(nn.Module):
     """All that happens to a crop on its way to the network, and the network.
 
-    The resize is `agegender.data.cache.prepare`'s, as two constant matrices that Pillow itself has
-    given, rounded to whole values after each of the two passes as Pillow does.
+    The resize is `agegender.data.cache.prepare`'s to the last bit: constant matrices that Pillow
+    itself has given, in float64, and whole values after each of the two passes as in Pillow.
 
     Args:
         net: the network.
@@ -30,7 +30,7 @@ class Exported(nn.Module):
     def __init__(self, net: Net | FlipAveraged, channels: int, side: int) -> None:
         super().__init__()
         self.net, self.channels, self.side = net, channels, side
-        self.register_buffer("weights", torch.from_numpy(resize_weights(SIDE, side).copy()))
+        self.register_buffer("weights", torch.from_numpy(resize_weights(SIDE, side)))
         self.register_buffer("luma", torch.tensor(LUMA, dtype=torch.float32))
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -45,9 +45,10 @@ class Exported(nn.Module):
             pixels = ((pixels * self.luma).sum(3, keepdim=True) + 32768).div(65536).floor()
         pixels = pixels.permute(0, 3, 1, 2)  # (N, C, SIDE, SIDE)
         if self.side != SIDE:
+            pixels = pixels.double()
             pixels = _whole(pixels @ self.weights)  # each row
             pixels = _whole((pixels.transpose(2, 3) @ self.weights).transpose(2, 3))  # each column
-        return pixels
+        return pixels.float()
 
 
 def _whole(values: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ def _files_of(word: str) -> list[str]:
     if glob.has_magic(word):
         found = sorted(name for name in glob.glob(word, recursive=True) if os.path.isfile(name))
         if not found:
-            raise InputError(f"input={word} fits no file")
+            raise InputError(f"input={word} fits no file, neither as a name nor as a pattern")
         return found
     if os.path.lexists(word):
         raise InputError(f"input={word} is neither a file nor a folder")

@@ -40,13 +40,15 @@ def prepare(image: Image.Image, channels: int, size: int) -> Pixels:
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def resize_weights(before: int, after: int) -> npt.NDArray[np.float32]:
+def resize_weights(before: int, after: int) -> npt.NDArray[np.float64]:
     """(before, after): what each old pixel of a row gives to each new one in `prepare`.
 
-    Pillow itself is asked: it resizes each row of the identity.
+    Pillow itself is asked, by resizing the rows of the identity. It computes with whole multiples
+    of 2 to the power of -22, so that sums of weighted pixels are exact in float64.
     """
-    identity = Image.fromarray(np.eye(before, dtype=np.float32))
-    return np.asarray(identity.resize((after, before), RESAMPLING))
+    unit = 2**22
+    identity = Image.fromarray(np.eye(before, dtype=np.int32) * unit)
+    return np.asarray(identity.resize((after, before), RESAMPLING)) / unit
 
 
 def open_pixels(faces: Faces, cache_dir: Path, channels: int, size: int) -> Pixels:

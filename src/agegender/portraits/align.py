@@ -75,7 +75,8 @@ def crop(picture: Image.Image, place: Place) -> Pixels:
     if shrink > 1:
         part = part.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=3)
     step, origin = place.step / shrink, (place.origin - complex(x, y)) / shrink
-    data = (step.real, -step.imag, origin.real, step.imag, step.real, origin.imag)
+    exact = (step.real, -step.imag, origin.real, step.imag, step.real, origin.imag)
+    data = tuple(round(value, 9) for value in exact)  # Pillow cuts off: 2.99...9 would be 2
     chip = part.transform(
         (SIDE, SIDE), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR, fillcolor=0
     )

@@ -19,7 +19,7 @@ MAX_BYTES = 300_000_000  # of a file
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 BEHIND = (255, 255, 255)  # transparent pixels: cut-out portraits are looked at on white
 
-Picture: TypeAlias = "Path | str | Image.Image | npt.NDArray[np.uint8]"
+Picture: TypeAlias = Path | str | Image.Image | npt.NDArray[np.uint8]
 
 
 def read_picture(picture: Picture) -> Image.Image:
