@@ -114,7 +114,7 @@ def test_the_file_says_what_it_is(exported, checkpoint_file):
 
 @pytest.mark.parametrize("largest", [0.0101, float("nan")])
 def test_a_network_that_does_not_say_the_same_is_refused(largest: float):
-    with pytest.raises(InputError, match="best.ckpt was not exported: an age differs from PyTorch"):
+    with pytest.raises(InputError, match=r"best\.ckpt was not exported: an age differs"):
         export.check_parity(largest, Path("best.ckpt"))
     export.check_parity(0.01, Path("best.ckpt"))
 

@@ -48,10 +48,11 @@ ALLOWED = {
     "tables.copies": {"data.copies", "tables.cells"},
     "tables.labels": {"tables.cells"},
     "tables.speed": set(),
+    "tables.portraits": set(),
     "tables.sweeps": {"sweeps.summary"},
     "tables.published": {
-        "errors", "data.files", "tables.copies", "tables.labels", "tables.reproduction",
-        "tables.speed", "tables.sweeps",
+        "errors", "data.files", "tables.copies", "tables.labels", "tables.portraits",
+        "tables.reproduction", "tables.speed", "tables.sweeps",
     },
     "effect": {"errors"},
     "folds": {"data.splits", "errors", "report"},
@@ -155,8 +156,8 @@ ALLOWED = {
     "bench.limits": {"bench.link", "bench.loops", "data.batches", "data.cache", "types"},
     "bench.keras_way": {"bench.link"},
     "bench.portraits": {
-        "data.cache", "estimators", "geometry", "portraits.align", "portraits.detect",
-        "portraits.judge", "portraits.mtcnn", "portraits.read",
+        "checkpoint", "data.cache", "estimators", "evaluate", "geometry", "portraits.align",
+        "portraits.detect", "portraits.judge", "portraits.mtcnn", "portraits.read",
     },
     "bench.ways": {"bench.limits", "bench.link", "bench.loops"},
     "bench.rounds": {"errors", "usage"},
@@ -177,7 +178,7 @@ ALLOWED = {
 HYDRA = {
     "config", "schemas", "cli", "train", "finish", "evaluate", "explore", "checkpoint",
     "export", "geometry", "sweeps.trial", "sweeps.search",
-    "bench.loops", "bench.limits", "bench.ways", "bench.run",
+    "bench.loops", "bench.limits", "bench.portraits", "bench.ways", "bench.run",
 }  # fmt: skip
 LIGHTNING = {
     "module", "data.datamodule", "callbacks", "train", "finish", "scoring", "config", "cli",
@@ -187,7 +188,8 @@ WITHOUT_TORCH = {
     "sweeps.paired", "sweeps.records", "sweeps.summary", "tables.sweeps",
     "usage", "bench.link", "bench.keras_way", "bench.rounds", "bench.summary", "bench.ladder",
     "bench.costs", "report", "figures", "results", "tables.cells", "tables.reproduction",
-    "tables.copies", "tables.labels", "tables.speed", "tables.published", "effect", "folds",
+    "tables.copies", "tables.labels", "tables.portraits", "tables.speed", "tables.published",
+    "effect", "folds",
     "data.table", "data.splits", "data.cache", "data.pictures", "portraits.read",
     "portraits.faces", "portraits.align", "portraits.judge", "portraits.annotate", "reports.page",
     "reports.data_tables", "reports.data_figures", "reports.data_report", "reports.suspects",

@@ -80,6 +80,8 @@ def _proposed(copy: Image.Image, net: Convolutional) -> Tensor:
         score = p[0, row, column]
         kept = nms(windows, score, 0.5)
         found.append((windows[kept], offsets[0, :, row, column].T[kept], score[kept]))
+    if not found:  # too narrow for any face
+        return torch.empty(0, 4)
     windows, offsets, score = (torch.cat(parts) for parts in zip(*found, strict=True))
     kept = nms(windows, score, 0.7)[:MOST]
     return _moved(windows[kept], offsets[kept])

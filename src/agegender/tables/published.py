@@ -4,7 +4,7 @@ from pathlib import Path
 
 from agegender.data.files import whole_file
 from agegender.errors import InputError
-from agegender.tables import copies, labels, reproduction, speed, sweeps
+from agegender.tables import copies, labels, portraits, reproduction, speed, sweeps
 
 
 def published(results: Path) -> dict[tuple[str, str], str]:
@@ -34,6 +34,9 @@ def published(results: Path) -> dict[tuple[str, str], str]:
         (about_speed, "steps"): speed.steps_table(results / "benchmark_steps.csv"),
         (about_speed, "profile"): speed.profile_table(results / "benchmark_profile.csv"),
         ("docs/scaling.md", "growth"): speed.growth_table(results / "benchmark_growth.csv"),
+        ("docs/portraits.md", "geometry"): portraits.geometry_table(results / "portrait.csv"),
+        ("docs/portraits.md", "export"): portraits.export_table(results / "portrait_export.csv"),
+        ("docs/portraits.md", "speed"): portraits.speed_table(results / "portrait_speed.csv"),
         ("docs/sweeps.md", "sweep"): sweeps.sweep_table(
             results / "sweep_backbones.csv", ["model", "loss"]
         ),
