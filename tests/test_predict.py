@@ -208,7 +208,7 @@ def test_a_picture_cut_in_the_middle_of_its_faces_is_looked_at_again(tmp_path: P
         (["input=a b, (c).jpg"], "input=a b, (c).jpg does not exist"),
         (["input=${x} 'y'\\"], "input=${x} 'y'\\ does not exist"),
         (["input=bare"], "input=bare is a folder without pictures (.bmp, .gif,"),
-        (["input=[*.jpg"], "input=[*.jpg fits no file, neither as a name nor as a pattern"),
+        (["input=a[*.jpg"], "input=a[*.jpg fits no file, neither as a name nor as a pattern"),
         (["input=/dev/null"], "input=/dev/null is neither a file nor a folder"),
         ([], "input=FILE, FOLDER or 'PATTERN': name the pictures to look at"),
         (["input=bare", "checkpoint=null"], "checkpoint: name a trained network"),

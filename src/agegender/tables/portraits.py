@@ -1,4 +1,4 @@
-"""What the way from a portrait to its answer keeps, and what it costs."""
+"""What the way from a portrait to its answer keeps."""
 
 from pathlib import Path
 
@@ -41,19 +41,4 @@ def export_table(table: Path) -> str:
             f"| {row['form']} | {row['n']} | {row['age_mae']:.3f} | {row['gender_acc']:.1%}"
             f" | {row['largest']:.4f} | {row['megabytes']:.1f} |"
         )
-    return "\n".join(lines)
-
-
-def speed_table(table: Path) -> str:
-    """Milliseconds of each stage, by the number of threads.
-
-    Args:
-        table: `portrait_speed.csv`, as `agegender.bench.portraits.speed` has it.
-    """
-    rows = pd.read_csv(table)
-    wide = rows.pivot_table(index=["stage", "of"], columns="threads", values="ms", sort=False)
-    heads = [f"ms, {n} thread{'s' if n > 1 else ''}" for n in wide.columns]
-    lines = [f"| stage | of | {' | '.join(heads)} |", f"|{'---|' * (2 + len(heads))}"]
-    for (stage, of), values in wide.iterrows():  # type: ignore[misc]
-        lines.append(f"| {stage} | {of} | {' | '.join(f'{ms:.2f}' for ms in values)} |")
     return "\n".join(lines)

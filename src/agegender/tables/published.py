@@ -36,7 +36,6 @@ def published(results: Path) -> dict[tuple[str, str], str]:
         ("docs/scaling.md", "growth"): speed.growth_table(results / "benchmark_growth.csv"),
         ("docs/portraits.md", "geometry"): portraits.geometry_table(results / "portrait.csv"),
         ("docs/portraits.md", "export"): portraits.export_table(results / "portrait_export.csv"),
-        ("docs/portraits.md", "speed"): portraits.speed_table(results / "portrait_speed.csv"),
         ("docs/sweeps.md", "sweep"): sweeps.sweep_table(
             results / "sweep_backbones.csv", ["model", "loss"]
         ),
