@@ -27,6 +27,9 @@ class Exported(nn.Module):
         years (NaN where the network says one age only), and the probability of female, 0 to 1.
     """
 
+    weights: Tensor
+    luma: Tensor
+
     def __init__(self, net: Net | FlipAveraged, channels: int, side: int) -> None:
         super().__init__()
         self.net, self.channels, self.side = net, channels, side

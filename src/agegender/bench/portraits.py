@@ -59,7 +59,7 @@ def measure(
             for stage in stages:
                 start = time.perf_counter()
                 stage.work()
-                ms = (time.perf_counter() - start) * 1000 / stage.count
+                ms = (time.perf_counter() - start) * 1000 / stage.at_once
                 if turn:
                     rows.append((n, stage.name, stage.of, ms))
         rows += [(n, f"start to first answer, {path.name}", "0.3 MP", _start_up(path, crops[0], n))
@@ -67,15 +67,16 @@ def measure(
     by = ["threads", "stage", "of"]
     table = pd.DataFrame(rows, columns=[*by, "ms"]).groupby(by, sort=False)["ms"]
     found = table.agg(ms="median", lowest="min", highest="max")
-    return found.assign(per_s=1000 / found["ms"]).reset_index()
+    whole: pd.DataFrame = found.assign(per_s=1000 / found["ms"]).reset_index()
+    return whole
 
 
 class Stage(NamedTuple):
-    """Something to be measured, that does `count` portraits or faces at once."""
+    """Something to be measured, that does `at_once` portraits or faces."""
 
     name: str
     of: str
-    count: int
+    at_once: int
     work: Callable[[], object]
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -93,7 +93,7 @@ def open_image(data: bytes, file: str) -> Image.Image:
     return image
 
 
-def decode(data: bytes, formats: Sequence[str], most: int) -> Image.Image:
+def decode(data: bytes, formats: tuple[str, ...], most: int) -> Image.Image:
     """Decode a picture fully, whatever it is called.
 
     Args:

@@ -1,7 +1,8 @@
 """What a face in a picture is, and faces that the user brings."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +82,7 @@ def read_faces(csv: Path) -> dict[Path, list[Face]]:
     return faces
 
 
-def _face_of(row: dict[str, object], has_points: bool, has_box: bool, place: str) -> Face | None:
+def _face_of(row: Mapping[Any, Any], has_points: bool, has_box: bool, place: str) -> Face | None:
     try:
         points = np.array([row[name] for name in POINTS if has_points], dtype=float)
         box = np.array([row[name] for name in BOX if has_box], dtype=float)

@@ -39,6 +39,6 @@ def export_table(table: Path) -> str:
     for row in pd.read_csv(table).to_dict("records"):
         lines.append(
             f"| {row['form']} | {row['n']} | {row['age_mae']:.3f} | {row['gender_acc']:.1%}"
-            f" | {row['largest']:.4f} | {row['megabytes']:.1f} |"
+            f" | {row['largest']:.5f} | {row['megabytes']:.1f} |"
         )
     return "\n".join(lines)
