@@ -97,9 +97,10 @@ ALLOWED = {
     "checkpoint": {"config", "data.datamodule", "data.files", "errors", "models.net"},
     "scoring": {"callbacks", "checkpoint", "data.datamodule", "models.net", "module", "report"},
     "evaluate": {
-        "checkpoint", "config", "data.cache", "data.datamodule", "data.files", "data.table", "errors", "explain", "intervals",
-        "machine", "module", "provenance", "report", "reports.evaluation_report",
-        "reports.predictions", "reports.sections", "robustness", "scoring",
+        "checkpoint", "config", "data.cache", "data.datamodule", "data.files", "data.table",
+        "errors", "explain", "intervals", "machine", "module", "provenance", "report",
+        "reports.evaluation_report", "reports.predictions", "reports.sections", "robustness",
+        "scoring",
     },
     "portraits.read": {"data.cache", "data.table"},
     "portraits.faces": {"errors"},
@@ -110,7 +111,7 @@ ALLOWED = {
     "portraits.annotate": {"portraits.faces"},
     "estimators": {"checkpoint", "data.cache", "errors", "models.net", "portraits.align"},
     "reader": {
-        "data.cache", "errors", "estimators", "portraits.align", "portraits.detect",
+        "data.cache", "errors", "estimators", "intervals", "portraits.align", "portraits.detect",
         "portraits.faces", "portraits.judge", "portraits.mtcnn", "portraits.read",
     },
     "predict": {

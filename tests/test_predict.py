@@ -291,3 +291,20 @@ def test_ten_thousand_pictures_in_constant_memory_through_a_kill(checkpoint_file
     assert sizes[1] - sizes[0] < 60  # MB
     assert subprocess.run(command, capture_output=True, timeout=600).returncode == 0
     assert sorted(row["file"] for row in rows_of(out)) == sorted(map(str, folder.iterdir()))
+
+
+def test_intervals_are_those_that_the_training_wrote_for_the_same_faces(checkpoint_file: Path):
+    """In float32 here and bfloat16 there: the networks differ by a little, so do the intervals."""
+    run = checkpoint_file.parents[1]
+    told = pd.read_csv(run / "predictions.csv").query("part == 'test'").head(8)
+    folder = Path(synthetic.draw_folder(Path(os.environ["AGEGENDER_DATA"]), 160, 0))
+    files = [str(folder / file) for file in told["file"]]
+    mine = agegender.load(checkpoint_file, detector="none").predict(files)
+    for name in ("age_lo", "age_hi"):
+        assert np.allclose(mine[name], told[name], atol=1.5, rtol=0.05), name
+    assert (mine["age_lo"] <= mine["age_pred"]).all()
+    assert (mine["age_pred"] <= mine["age_hi"]).all()
+    narrow = agegender.load(checkpoint_file, detector="none", level=0.5).predict(files)
+    assert (narrow["age_hi"] < mine["age_hi"]).all()
+    with pytest.raises(InputError, match="level=90: must be above 0 and below 1"):
+        agegender.load(checkpoint_file, detector="none", level=90)

@@ -14,6 +14,7 @@ def load(
     detector: str = "mtcnn",
     boxes: str | Path | None = None,
     runtime: str | None = None,
+    level: float = 0.9,
 ) -> "Model":
     """A trained network for pictures: `agegender.load("best.ckpt").predict("portrait.jpg")`.
 
@@ -23,10 +24,11 @@ def load(
             UTKFace's geometry; boxes takes the faces from a table.
         boxes: the table for detector="boxes": file, and a box or five points, in pixels.
         runtime: torch or onnx; None: as the checkpoint's name ends.
+        level: the share of annotated ages that is to lie within age_lo and age_hi.
 
     Raises:
         agegender.errors.InputError: if something named cannot be used; its text says why.
     """
     from agegender.reader import open_model  # torch is heavy, and the version must be cheap to ask
 
-    return open_model(checkpoint, detector, boxes, runtime)
+    return open_model(checkpoint, detector, boxes, runtime, level)

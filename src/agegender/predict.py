@@ -43,7 +43,7 @@ def predict(given: PredictConfig) -> tuple[list[Row], int, int]:
         raise InputError(NO_CHECKPOINT)
     files = list_files(given.input)
     folder = Path(given.output_dir)
-    model = open_model(given.checkpoint, given.detector, given.boxes, given.runtime)
+    model = open_model(given.checkpoint, given.detector, given.boxes, given.runtime, given.level)
     with held(folder):
         done = _done(folder, given)
         left = [file for file in files if _shown(file) not in done]
@@ -113,6 +113,7 @@ def _done(folder: Path, given: PredictConfig) -> set[str]:
         "checkpoint": _digest(Path(str(given.checkpoint))),
         "detector": given.detector,
         "boxes": _digest(Path(given.boxes)) if given.boxes else None,
+        "level": given.level,
     }
     part, whole, about = (folder / name for name in (UNFINISHED, FINISHED, ABOUT))
     if not part.exists() and not whole.exists():
@@ -125,8 +126,8 @@ def _done(folder: Path, given: PredictConfig) -> set[str]:
         )
     if not about.exists() or json.loads(about.read_text()) != settings:
         raise InputError(
-            f"output_dir={folder} was begun with another checkpoint, detector or table of boxes:"
-            f" give it those, or name another folder"
+            f"output_dir={folder} was begun with another checkpoint, detector, level or table of"
+            f" boxes: give it those, or name another folder"
         )
     if not part.exists():
         os.replace(whole, part)

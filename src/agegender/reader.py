@@ -14,6 +14,7 @@ from torch import Tensor
 from agegender.data.cache import Pixels
 from agegender.errors import InputError
 from agegender.estimators import Answers, Estimator, Values, open_estimator
+from agegender.intervals import LEVEL, bounds
 from agegender.portraits.align import crop, place_of
 from agegender.portraits.detect import find_faces
 from agegender.portraits.faces import BOX, POINTS, Face, read_faces
@@ -65,10 +66,16 @@ class Model:
     Args:
         estimator: the network.
         find: the faces of a picture, or None if the picture is a crop itself.
+        level: the share of annotated ages that is to lie within the intervals.
+
+    Raises:
+        InputError: if level is out of its range.
     """
 
-    def __init__(self, estimator: Estimator, find: Find) -> None:
-        self.estimator, self.find = estimator, find
+    def __init__(self, estimator: Estimator, find: Find, level: float = LEVEL) -> None:
+        if not 0 < level < 1:
+            raise InputError(f"level={level}: must be above 0 and below 1, such as 0.9")
+        self.estimator, self.find, self.level = estimator, find, level
 
     def predict(self, images: "Picture | Tensor | Iterable[Picture | Tensor]") -> pd.DataFrame:
         """Age and gender of every face in one picture or several.
@@ -83,9 +90,9 @@ class Model:
             picture, and of how many), error (empty, or why there is no face), left, top, right
             and bottom of its box and x and y of its five points (pixels of the upright picture),
             score (of the detector, 0 to 1), age_pred, age_sd, age_lo and age_hi (years, apparent
-            age; missing where the network does not say), p_female (0 to 1), gender (male or
-            female, as UTKFace's annotators use the words) and warning (small, blurred, turned,
-            cut).
+            age; the interval is missing where the checkpoint was not calibrated), p_female (0 to
+            1), gender (male or female, as UTKFace's annotators use the words) and warning (small,
+            blurred, turned, cut).
         """
         rows = [row for looked in self.look(_named(images)) for row in looked.rows]
         return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -123,17 +130,21 @@ class Model:
 
     def _answered(self, waiting: Sequence[_Found]) -> Iterator[Looked]:
         answers = self.estimator([crop for one in waiting for crop in one.crops])
-        low, high = age_bounds(answers, self.estimator.calibration)
+        low, high = age_bounds(answers, self.estimator.calibration, self.level)
         said = iter(zip(*answers, low, high, strict=True))
         for one in waiting:
             rows = [_row(one, i, next(said)) for i in range(len(one.crops))]
             yield Looked(rows or [_no_face(one)], one.picture)
 
 
-def age_bounds(answers: Answers, calibration: dict[str, Any] | None) -> tuple[Values, Values]:
-    """Between which years an age is, by the checkpoint's own calibration; none has one yet."""
-    unknown = np.full(len(answers.age), np.nan)
-    return unknown, unknown
+def age_bounds(
+    answers: Answers, calibration: dict[str, Any] | None, level: float
+) -> tuple[Values, Values]:
+    """Between which years an age is, by the checkpoint's own calibration; NaN if it has none."""
+    if calibration is None:
+        unknown = np.full(len(answers.age), np.nan)
+        return unknown, unknown
+    return bounds(answers.age, answers.age_sd, calibration, level)
 
 
 def open_model(
@@ -141,6 +152,7 @@ def open_model(
     detector: str = "mtcnn",
     boxes: str | Path | None = None,
     runtime: str | None = None,
+    level: float = LEVEL,
 ) -> Model:
     """A model for pictures.
 
@@ -149,6 +161,7 @@ def open_model(
         detector: mtcnn; none: every picture is a face crop already; boxes: the user brings them.
         boxes: the table for the last; see `agegender.portraits.faces.read_faces`.
         runtime: torch or onnx; None: as the file's name ends.
+        level: of the intervals of age, above 0 and below 1.
 
     Raises:
         InputError: if the file or a word cannot be used.
@@ -156,7 +169,7 @@ def open_model(
     if checkpoint is None:
         raise InputError(NO_CHECKPOINT)
     find = _detector(detector, Path(boxes) if boxes else None)
-    return Model(open_estimator(Path(checkpoint), runtime), find)
+    return Model(open_estimator(Path(checkpoint), runtime), find, level)
 
 
 def _detector(detector: str, boxes: Path | None) -> Find:

@@ -92,6 +92,7 @@ class PredictConfig:
     detector: str = "mtcnn"
     boxes: str | None = None
     runtime: str | None = None
+    level: float = 0.9
     output_dir: str = MISSING
     annotate: bool = False
     resume: bool = False
