@@ -60,6 +60,7 @@ def test_two_processes_end_like_one_with_the_same_batches(tmp_path: Path):
     np.testing.assert_allclose(tables[0]["age_pred"], tables[1]["age_pred"], atol=0.05)
 
 
+@pytest.mark.slow
 def test_torchrun_starts_the_processes_too(tmp_path: Path):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     command += [str(ROOT / "scripts/train.py"), *PLAIN, *TWO]

@@ -41,6 +41,7 @@ def test_mean_brightness_tells_neither_age_nor_gender(drawn: Faces, cache_dir):
     assert ((score > 0.5) == (gender > 0.5)).mean() < 0.68
 
 
+@pytest.mark.slow
 def test_the_seed_network_at_least_halves_the_trivial_error(tmp_path):
     cfg = composed("experiment=demo", "trainer.max_epochs=9", f"output_dir={tmp_path}")
     metrics = fit(cfg)

@@ -61,14 +61,24 @@ def test_a_failing_trial_is_recorded_and_the_others_go_on(tmp_path: Path):
     assert again.stdout.count("finished already") == 2, "the failed ones are tried again"
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def slow(name: object) -> object:
+    return pytest.param(name, marks=pytest.mark.slow)
+
+
+def heed_interrupts() -> None:
+    """A shell's background jobs ignore Ctrl-C, and so would their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, slow(signal.SIGINT), slow(signal.SIGTERM)])
 def test_a_sweep_that_was_cut_goes_on_where_it_was(how: signal.Signals, tmp_path: Path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     # enough steps an epoch to be caught in the middle of the second trial
     words = ["-m", *SMALL, "trainer.max_epochs=4", "data.batch_size=2", "seed=1,2,3"]
     assert run_script("train", *words, f"hydra.sweep.dir={whole}").returncode == 0
     command = [sys.executable, str(ROOT / "scripts/train.py"), *words, f"hydra.sweep.dir={cut}"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, preexec_fn=heed_interrupts, **quiet) as process:
         waited_for = cut / "seed-2/checkpoints/last.ckpt"
         for _ in range(1200):
             if waited_for.exists() or process.poll() is not None:
@@ -138,6 +148,7 @@ def test_nothing_is_left_of_a_trial(tmp_path: Path):
     assert flags() == before
 
 
+@pytest.mark.slow
 def test_ten_trials_need_no_more_memory_than_two(tmp_path: Path):
     done = run_script("train", "-m", *QUICK, "seed=range(1,11)", f"hydra.sweep.dir={tmp_path}")
     assert done.returncode == 0, done.stderr
@@ -161,7 +172,14 @@ def test_all_presets_are_known():
     assert {"seeds", "lr_batch", "losses", "folds", "backbones", "search"} <= set(PRESETS)
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if not name.startswith("search")])
+@pytest.mark.parametrize(
+    "preset",
+    [
+        slow(name) if name in ("losses", "folds") else name
+        for name in PRESETS
+        if not name.startswith("search")
+    ],
+)
 def test_every_preset_runs_shrunk(preset: str, tmp_path: Path):
     words = [*QUICK, "seed=1", "data.batch_size=32", f"hydra.sweep.dir={tmp_path}"]
     status, said = run_here("train", f"sweep={preset}", *words)
@@ -175,7 +193,7 @@ def test_every_preset_runs_shrunk(preset: str, tmp_path: Path):
         assert {trial.choices["loss"] for trial in trials} == names
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "submitit"])
+@pytest.mark.parametrize("launcher", ["joblib", slow("submitit")])
 def test_a_launcher_runs_trials_in_processes_of_their_own(
     launcher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
