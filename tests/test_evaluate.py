@@ -77,6 +77,21 @@ def test_intervals_follow_the_level_and_what_there_is_to_calibrate_on(run: Path,
     assert pd.read_csv(tmp_path / "mixed/predictions.csv")["age_hi"].isna().all()
 
 
+def test_validation_faces_do_not_check_what_was_calibrated_on_them(
+    run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    split = pd.read_csv(run / "split.csv")
+    other = split.assign(part=split["part"].replace({"val": "test", "test": "val"}))
+    other.to_csv(tmp_path / "other.csv", index=False)
+    words = ("data.split=file", f"data.split_file={tmp_path}/other.csv")
+    found = evaluated(run, tmp_path / "swapped", *words)
+    n = int((other["part"] == "test").sum())
+    assert found["run"]["validated_on"] == n > 10
+    assert found["run"]["trained_on"] == 0
+    assert "validation faces of the split" in found["run"]["intervals"]
+    assert f"{n} faces of the test part were validation faces of the training" in caplog.text
+
+
 def test_faces_it_was_trained_on_are_refused_unless_told(run: Path, tmp_path: Path):
     with pytest.raises(InputError, match=r"of the \d+ faces in the train part are, or are copies"):
         evaluated(run, tmp_path, "part=train")
@@ -111,7 +126,7 @@ def test_other_data_of_the_same_kind_is_scored(run: Path, tmp_path: Path):
         (["data.split=notebook"], "has no face in its test part"),
         (["data.split=best"], "must be Literal"),
         (["data.root=/nowhere"], "is not a folder"),
-        (["level=0"], "level=0.0: must be above 0 and below 1"),
+        (["level=0"], "level=0.0: must be above 0 and at most 0.995"),
     ],
 )
 def test_bad_words_are_told(run: Path, tmp_path: Path, words, said):

@@ -41,6 +41,12 @@ def test_the_plain_quantile_is_the_one_counted_by_hand():
     assert bounds([200.0], None, found, 0.712, "plain")[1].tolist() == pytest.approx([272.0])
 
 
+@pytest.mark.parametrize("level", [0, 0.999, 1, 90, -0.1])
+def test_levels_that_no_quantile_is_kept_of_are_refused(level: float):
+    with pytest.raises(InputError, match=r"must be above 0 and at most 0\.995"):
+        bounds([20.0], None, calibrate(faces(2000, 0, spread=False)), level)
+
+
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
 def test_quantiles_are_numpys(level: float):
     val = faces(2248, 1, spread=True)
@@ -98,7 +104,7 @@ def test_bad_input_is_told():
     val = faces(60, 5, spread=True)
     with pytest.raises(InputError, match="no validation face has a prediction"):
         calibrate(val.assign(age_pred=np.nan))
-    with pytest.raises(InputError, match=r"level=1.5: must be above 0 and below 1"):
+    with pytest.raises(InputError, match=r"level=1.5: must be above 0 and at most"):
         bounds([30.0], [1.0], calibrate(val), 1.5)
     with pytest.raises(InputError, match="calibrated with age_sd, which is missing"):
         bounds([30.0], None, calibrate(val))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from agegender import explain, robustness
+from agegender.portraits.align import TEMPLATE
 from agegender.robustness import DISTURBANCES
 from agegender.types import Outputs
 
@@ -71,11 +72,18 @@ def test_measured_against_a_network_whose_answer_is_known(faces):
 
 def test_the_bars_hide_eyes_and_mouth():
     white = torch.full((1, 3, 100, 100), 255, dtype=torch.uint8)
-    for name, rows in (("eyes hidden", (30, 48)), ("mouth hidden", (64, 82))):
+    rows_of = {"eyes hidden": TEMPLATE[:2], "mouth hidden": TEMPLATE[3:]}
+    for name, points in rows_of.items():
         [way] = [d for d in DISTURBANCES if d.name == name]
-        hidden = (way.change(white, 1.0)[0, 0] == 128).nonzero()
-        assert (hidden[:, 0].min(), hidden[:, 0].max()) == (rows[0], rows[1] - 1)
-        assert (hidden[:, 1].min(), hidden[:, 1].max()) == (15, 84)
+        for strength in way.strengths[1:]:
+            hidden = way.change(white, strength)[0, 0] == 128
+            for x, y in points / 2:  # of 200 pixels a side there, and 100 here
+                assert hidden[round(y), round(x)], (name, strength)
+        whole = hidden.nonzero()
+        assert (whole[:, 1].min(), whole[:, 1].max()) == (15, 84)
+        assert whole[:, 0].max() - whole[:, 0].min() < 20
+        nose = TEMPLATE[2] / 2
+        assert not hidden[round(nose[1]), round(nose[0])]
 
 
 def test_occlusion_finds_the_window_that_the_network_looks_at():

@@ -36,9 +36,6 @@ def describe(config: dict[str, Any], data: FaceData) -> dict[str, Any]:
     )  # fmt: skip
     kept = {name: config[name] for name in names}
     kept["ema"] = config["callbacks"].get("ema")
-    frame = data.frame  # a photograph is known by all its copies, used or not
-    groups = frame.loc[frame["part"] == "train", "group_id"]
-    train = frame.loc[frame["group_id"].isin(groups), "sha256"]
     return {
         "version": agegender.__version__,
         "config": kept,
@@ -46,8 +43,16 @@ def describe(config: dict[str, Any], data: FaceData) -> dict[str, Any]:
         "max_epochs": config["trainer"]["max_epochs"],
         "split_hash": data.split_hash,
         "data_digest": data.faces.digest,
-        "train_digests": short_digests(train.tolist()),
+        "train_digests": _photographs(data, "train"),
+        "val_digests": _photographs(data, "val"),
     }
+
+
+def _photographs(data: FaceData, part: str) -> Tensor:
+    """What the files of a part are known by, and all copies of their photographs, used or not."""
+    frame = data.frame
+    groups = frame.loc[frame["part"] == part, "group_id"]
+    return short_digests(frame.loc[frame["group_id"].isin(groups), "sha256"].tolist())
 
 
 def keep_calibration(path: Path, calibration: dict[str, Any]) -> None:

@@ -1,10 +1,12 @@
 """Score and report a checkpoint, or anybody's predictions."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from agegender import checkpoint, explain, intervals, report, robustness
@@ -31,6 +33,8 @@ from agegender.reports.predictions import answered, read_predictions
 from agegender.reports.sections import Section
 from agegender.scoring import COLUMNS, predict_parts, score, scorer, split_facts
 
+log = logging.getLogger(__name__)
+NONE = torch.empty(0, dtype=torch.int64)  # of checkpoints that do not say
 LOOKED_AT = 8  # faces on which it is shown where the network looks
 
 
@@ -48,8 +52,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         raise InputError("give either checkpoint=RUN/checkpoints/best.ckpt or predictions=FILE.csv")
     if cfg.part not in PARTS:
         raise InputError(f"part={cfg.part} is not one of {', '.join(PARTS)}")
-    if not 0 < cfg.level < 1:
-        raise InputError(f"level={cfg.level}: must be above 0 and below 1, such as 0.9")
+    intervals.check_level(cfg.level)
     return _of_table(cfg) if cfg.predictions else _of_checkpoint(cfg)
 
 
@@ -73,7 +76,10 @@ def _of_table(cfg: DictConfig) -> dict[str, Any]:
     told = "the validation part" if len(learnt) else "these faces themselves"
     guess = learnt if len(learnt) else rows[rows["part"] == cfg.part]
     metrics = score(guess.assign(part="train"), rows)
-    metrics["run"] = {**provenance(), "predictions": str(cfg.predictions)}
+    metrics["run"] = {
+        **provenance(), "predictions": str(cfg.predictions), "part": cfg.part,
+        "intervals": calibrated, "level": cfg.level,
+    }  # fmt: skip
     save(Path(cfg.output_dir), table, metrics)
     if cfg.report:
         of = evaluation_of(
@@ -101,8 +107,16 @@ def _of_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     val = ["val"] if cfg.part == "test" and not trained_on(data, "val", about) else []
     parts = [*val, "test", "test_keep"] if cfg.part == "test" else [cfg.part]
     predictions = predict_parts(module, data, parts, precision)
+    validated = known(data, cfg.part, about.get("val_digests", NONE)) if cfg.part != "val" else 0
+    if validated:
+        log.warning(
+            "%d faces of the %s part were validation faces of the training, by which its best epoch"
+            " was chosen: the figures flatter it",
+            *(validated, cfg.part),
+        )
     same = flip_average == about["config"]["flip_average"]
-    stored = about.get("calibration") if same else None
+    # what was calibrated on a face says nothing about that face
+    stored = about.get("calibration") if same and not validated else None
     calibration, calibrated = calibration_for(predictions, cfg.part, stored)
     predictions = with_bounds(predictions, calibration, cfg.level)[COLUMNS]
     metrics = score(data.frame, predictions)
@@ -113,6 +127,8 @@ def _of_checkpoint(cfg: DictConfig) -> dict[str, Any]:
         **split_facts(data),
         "trained_split_hash": about["split_hash"],
         "trained_on": seen,
+        "validated_on": validated,
+        "part": cfg.part,
         "precision": precision,
         "flip_average": flip_average,
         "intervals": calibrated,
@@ -249,6 +265,10 @@ def face_crops(
 
 def trained_on(data: FaceData, part: str, description: dict[str, Any]) -> int:
     """How many files of a part are among a checkpoint's training files or their copies."""
-    digests = data.frame.iloc[data.rows(part)]["sha256"].tolist()
-    mine = checkpoint.short_digests(digests)
-    return int(np.isin(mine.numpy(), description["train_digests"].numpy()).sum())
+    return known(data, part, description["train_digests"])
+
+
+def known(data: FaceData, part: str, digests: torch.Tensor) -> int:
+    """How many files of a part are among those that a checkpoint knows by their digests."""
+    files = data.frame.iloc[data.rows(part)]["sha256"].tolist()
+    return int(np.isin(checkpoint.short_digests(files).numpy(), digests.numpy()).sum())

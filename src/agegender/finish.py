@@ -64,12 +64,16 @@ def finish(
     calibration = intervals.calibrate(predictions[predictions["part"] == "val"])
     checkpoint.keep_calibration(Path(best.best_model_path), calibration)
     predictions = intervals.with_bounds(predictions, calibration)[COLUMNS]
+    part = "test" if (predictions["part"] == "test").any() else "val"
     last = history.rows[-1]
     metrics = {
         **score(data.frame, predictions),
         "val_last": {name[4:]: value for name, value in last.items() if name.startswith("val/")},
         "run": {
             **describe_run(cfg, data, module, history),
+            "part": part,
+            "intervals": calibration_for(predictions, part, calibration)[1],
+            "level": intervals.LEVEL,
             "monitored": float("nan")
             if best.best_model_score is None
             else float(best.best_model_score),
@@ -135,10 +139,9 @@ def report_run(
     Returns:
         Its figures.
     """
-    part = "test" if (predictions["part"] == "test").any() else "val"
-    _, calibrated = calibration_for(predictions, part, calibration)
+    about = metrics["run"]
     of = evaluation_of(
-        *(predictions, part, calibration, calibrated, intervals.LEVEL, ADULT),
+        *(predictions, about["part"], calibration, about["intervals"], about["level"], ADULT),
         *(trivial_guess(data.frame[data.frame["part"] == "train"]), "the train part"),
     )
     facts = {key: metrics["run"][key] for key in FACTS}

@@ -71,7 +71,8 @@ def bounds(
         age_pred: (N,) years.
         age_sd: (N,) years, the predicted spread; None if the age loss has none.
         calibration: from `calibrate`.
-        level: the share of faces whose annotated age is to lie within, above 0 and below 1.
+        level: the share of faces whose annotated age is to lie within, above 0 and at most
+            1 - `STEP`.
         method: "adapted" is narrow where the network is sure; "plain" is as wide everywhere.
 
     Returns:
@@ -81,14 +82,23 @@ def bounds(
     Raises:
         InputError: if level is out of its range, or if spreads are needed and missing.
     """
-    if not 0 < level < 1:
-        raise InputError(f"level={level}: must be above 0 and below 1, such as 0.9")
+    check_level(level)
     age = np.asarray(age_pred, dtype=np.float64)
     half = np.broadcast_to(_quantile(calibration[method], level), age.shape)
     if method == "adapted":
         half = half * _scale(age, age_sd, calibration)
     half = np.where(np.isfinite(age), half, np.nan)
     return np.maximum(0.0, age - half), age + half
+
+
+def check_level(level: float) -> None:
+    """Refuse levels that no interval is made for.
+
+    Raises:
+        InputError: with what is allowed.
+    """
+    if not 0 < level <= 1 - STEP + 1e-9:
+        raise InputError(f"level={level}: must be above 0 and at most {1 - STEP:g}, such as 0.9")
 
 
 def with_bounds(

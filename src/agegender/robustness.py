@@ -17,8 +17,9 @@ from tqdm import tqdm
 FACES = 1000  # faces that are disturbed, drawn at random from the part
 BATCH = 125
 SMOOTH = InterpolationMode.BILINEAR
-# where aligned crops have eyes and mouth: shares of the height, and the whole width between
-EYES, MOUTH, SIDES = (0.30, 0.48), (0.64, 0.82), (0.15, 0.85)
+# around the rows where aligned crops have eyes and mouth (`portraits.align.TEMPLATE`), and from
+# side to side: shares of the height and of the width
+EYES, MOUTH, SIDES = (0.20, 0.38), (0.60, 0.79), (0.15, 0.85)
 
 
 class Disturbance(NamedTuple):

@@ -9,7 +9,7 @@ import pytest
 
 from agegender.bootstrap import resample
 from agegender.errors import InputError
-from agegender.reports.comparison import by_metric, read_runs
+from agegender.reports.comparison import by_metric, compare, read_runs
 from tests.conftest import refusal, run_here
 
 
@@ -82,6 +82,28 @@ def test_the_script_prints_a_table_and_leaves_a_page(runs: list[Path], tmp_path:
     assert women["n"] == (predictions(0, 0)["gender"] == 1).sum()
     for name in ("age_mae", "gender_acc"):
         assert (tmp_path / f"out/compare/{name}.png").stat().st_size > 5000
+
+
+def test_a_few_faces_are_compared_and_no_group_is_judged(runs: list[Path], tmp_path: Path):
+    few = []
+    for k, place in enumerate(runs):
+        table = pd.read_csv(place / "predictions.csv" if place.is_dir() else place)
+        table[table["part"] == "test"].sort_values("file").head(25).to_csv(
+            tmp_path / f"{k}.csv", index=False
+        )
+        few.append(tmp_path / f"{k}.csv")
+    assert "age MAE" in compare(few, "test", tmp_path / "out")
+    assert "No group has 30 faces" in (tmp_path / "out/compare.html").read_text()
+
+
+def test_photographs_are_those_that_any_run_knows(runs: list[Path], tmp_path: Path):
+    table = pd.read_csv(runs[2])
+    table.drop(columns=["group_id", "race"], errors="ignore").to_csv(
+        tmp_path / "o.csv", index=False
+    )
+    first, known = read_runs([tmp_path / "o.csv", runs[0]], "test")
+    assert first.rows["group_id"].tolist() == known.rows["group_id"].tolist()
+    assert first.rows["race"].equals(known.rows["race"])
 
 
 def test_what_cannot_be_compared_is_refused(runs: list[Path], tmp_path: Path):

@@ -43,6 +43,15 @@ def test_the_card_tells_the_runs_own_figures(run: Path, tmp_path: Path):
     for group, n in zip(named["group"], named["n"], strict=True):
         assert f"| {group} (too few to judge) | {n} |" in card
     assert "nan" not in card
+    assert f"Both were {about['intervals']}." in card
+
+
+def test_a_card_of_the_validation_part_says_that_it_calibrated_itself(tmp_path: Path):
+    words = ("report=true", "trainer.max_epochs=1", "data.split=notebook")
+    fit(composed(*SMALL, *words, f"output_dir={tmp_path}"))
+    card = model_card(tmp_path)
+    assert "## Figures: val part" in card
+    assert "which are the faces of this part: coverage says nothing here" in card
 
 
 def test_an_evaluation_of_the_run_is_told_instead(run: Path, tmp_path: Path):
@@ -64,10 +73,20 @@ def test_another_splits_evaluation_and_unfinished_runs_are_refused(run: Path, tm
     with pytest.raises(InputError, match="is no finished run or evaluation"):
         model_card(tmp_path)
     metrics = json.loads((run / "metrics.json").read_text())
-    metrics["run"]["split_hash"] = "another"
-    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-    with pytest.raises(InputError, match="is of the split another"):
+    for name, other in (("split_hash", "abc"), ("model", "resnet"), ("seed", 99)):
+        changed = {**metrics, "run": {**metrics["run"], name: other}}
+        (tmp_path / "metrics.json").write_text(json.dumps(changed))
+        with pytest.raises(InputError, match=f"says {name}={other}, "):
+            model_card(run, tmp_path)
+    changed["run"] = {**metrics["run"], "part": "train"}
+    (tmp_path / "metrics.json").write_text(json.dumps(changed))
+    with pytest.raises(InputError, match="is of the train part"):
         model_card(run, tmp_path)
+    del changed["run"]["parameters"]
+    (tmp_path / "metrics.json").write_text(json.dumps(changed))
+    with pytest.raises(InputError, match="is an evaluation: give the training's folder"):
+        model_card(tmp_path)
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     with pytest.raises(InputError, match=r"headline\.csv does not exist"):
         model_card(tmp_path)
     done = run_script("model_card", str(tmp_path / "nothing"), "--output", f"{tmp_path}/CARD.md")

@@ -83,7 +83,18 @@ def read_runs(places: Sequence[Path], part: str) -> list[Run]:
                 f"{place} and {places[0]} do not have the same faces with the same labels in their"
                 f" {part} part ({len(run.rows)} and {len(first.rows)} faces)"
             )
-    return runs
+    return [first._replace(rows=_with_known(runs)), *runs[1:]]
+
+
+def _with_known(runs: Sequence[Run]) -> pd.DataFrame:
+    """The first run's rows, with the photographs and races that any of the runs knows."""
+    rows = runs[0].rows
+    for run in runs:
+        if not run.rows["group_id"].equals(run.rows["file"].astype(str)):
+            rows = rows.assign(group_id=run.rows["group_id"])
+            break
+    return rows.assign(race=next((r.rows["race"] for r in runs if r.rows["race"].notna().any()),
+                                 rows["race"]))  # fmt: skip
 
 
 def by_metric(runs: Sequence[Run], weights: Values) -> pd.DataFrame:
@@ -145,12 +156,17 @@ def compare(places: Sequence[Path], part: str, folder: Path) -> str:
     same = "" if all(run.split_hash for run in runs) else (
         " Not every run says which split it is of; that they have the same faces was checked."
     )  # fmt: skip
+    groups = (
+        table(_groups_side_by_side(judged, names))
+        if len(judged)
+        else text(f"No group has {grouped.FEW} faces, so none is judged.")
+    )
     sections = [
         ("Metrics", text(f"{n:,} faces of the {part} part.{same}") + table(readable)),
         (
             "Groups",
             pictures([(data, name) for name, data in drawn.items()])
-            + table(_groups_side_by_side(judged, names))
+            + groups
             + text(
                 "*: the interval does not hold 0. Of many groups one in twenty does so by luck."
                 " Groups of fewer than 30 faces stand in groups.csv only.",

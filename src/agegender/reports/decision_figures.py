@@ -8,16 +8,19 @@ from agegender.figures import FEMALE, MALE, TRAIN, VAL
 from agegender.reports.evaluation_figures import INK, one, whiskers
 
 
-def reliability(before: pd.DataFrame, after: pd.DataFrame, errors: tuple[float, float]) -> Figure:
-    """Share of annotated females against p_female, from `calibration.reliability`."""
+def reliability(curves: dict[str, pd.DataFrame], errors: list[float]) -> Figure:
+    """Share of annotated females against p_female, from `calibration.reliability`.
+
+    Args:
+        curves: one or two, by name; the bars are of the first.
+        errors: the expected calibration error of each.
+    """
+    before = next(iter(curves.values()))
     n = int(before["n"].sum())
     figure, axes = one(f"Does p_female mean what it says? (n = {n:,})",
                        "mean p_female of a bin", "share annotated female")  # fmt: skip
     axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9, linestyle="--", label="as it should be")
-    for table, error, name, colour in (
-        (before, errors[0], "as predicted", MALE),
-        (after, errors[1], "with the temperature", FEMALE),
-    ):
+    for (name, table), error, colour in zip(curves.items(), errors, (MALE, FEMALE), strict=False):
         axes.plot(table["said"], table["share"], color=colour, marker="o", markersize=4,
                   label=f"{name}: ECE {error:.1%}")  # fmt: skip
     height = 0.14 * before["n"] / before["n"].max()

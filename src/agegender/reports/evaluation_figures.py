@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from agegender.figures import FEMALE, MALE, TRAIN, VAL, bare
 
 SIZE = (5.6, 4.1)  # inches: side by side on a desk, one below another on a phone
-INK, GUESS, ALARM = "#1d2430", TRAIN, "#CC79A7"
+INK, GUESS = "#1d2430", TRAIN
 METRICS = {"age_mae": ("age MAE (years)", MALE), "gender_acc": ("gender accuracy", FEMALE)}
 
 

@@ -176,10 +176,13 @@ def facts_section(facts: dict[str, object]) -> Section:
 def write_report(folder: Path, title: str, found: Sequence[Section]) -> dict[str, Path]:
     """Write `report.html`, and tables and figures into `report/`.
 
+    Tables and figures that an earlier report has left there, and this one has not, are removed.
+
     Returns:
         The path of each figure's PNG.
     """
     paths = {}
+    tables = {f"{name}.csv" for section in found for name in section.tables}
     for section in found:
         for name, frame in section.tables.items():
             with whole_file(folder / "report" / f"{name}.csv") as temporary:
@@ -188,6 +191,10 @@ def write_report(folder: Path, title: str, found: Sequence[Section]) -> dict[str
             paths[name] = folder / "report" / f"{name}.png"
             with whole_file(paths[name]) as temporary:
                 temporary.write_bytes(data)
+    written = tables | {path.name for path in paths.values()}
+    for path in (folder / "report").glob("*"):
+        if path.suffix in (".csv", ".png") and path.name not in written:
+            path.unlink()
     with whole_file(folder / "report.html") as temporary:
         temporary.write_text(page(title, LEAD, [(s.title, s.body) for s in found]))
     return paths

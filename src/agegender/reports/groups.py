@@ -107,7 +107,8 @@ def gaps(rows: pd.DataFrame, weights: Values) -> pd.DataFrame:
                     "gap": own[worst][metric] - own[best][metric], "lo": low, "hi": high,
                 }
             )  # fmt: skip
-    return pd.DataFrame(found)
+    columns = ["by", "metric", "best", "best_value", "worst", "worst_value", "gap", "lo", "hi"]
+    return pd.DataFrame(found, columns=columns)
 
 
 def worst(table: pd.DataFrame, metric: str, most: int = 10) -> pd.DataFrame:

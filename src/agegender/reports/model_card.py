@@ -8,10 +8,11 @@ import pandas as pd
 
 from agegender.bootstrap import METRICS
 from agegender.errors import InputError
-from agegender.intervals import LEVEL
 from agegender.reports.groups import FEW
 from agegender.reports.sections import ranged, shown
 
+# what an evaluation and the training must agree on
+SAME = ("name", "model", "loss", "seed", "data_digest", "split_hash", "duplicates")
 USE = """\
 ## Intended use
 
@@ -55,17 +56,23 @@ def model_card(run: Path, evaluation: Path | None = None) -> str:
             one with robustness.
 
     Raises:
-        InputError: if something is missing, or the evaluation is of another split.
+        InputError: if something is missing, or the evaluation is of another network, other data or
+            another split, or of the train part.
     """
     about = _metrics(run)["run"]
+    if "parameters" not in about:
+        raise InputError(f"{run} is an evaluation: give the training's folder, and this one with"
+                         f" --evaluation")  # fmt: skip
     place = evaluation or run
-    scored = _metrics(place)
-    if scored["run"].get("split_hash") != about["split_hash"]:
-        raise InputError(
-            f"{place} is of the split {scored['run'].get('split_hash')}, {run} of"
-            f" {about['split_hash']}: evaluate the run on its own split"
-        )
-    part = "test" if "test" in scored else "val"
+    scored = _metrics(place)["run"]
+    for name in SAME:
+        if scored.get(name) != about[name]:
+            raise InputError(
+                f"{place} says {name}={scored.get(name)}, {run} {about[name]}: evaluate the run's"
+                f" own best.ckpt on its own split"
+            )
+    if scored["part"] == "train":
+        raise InputError(f"{place} is of the train part: evaluate part=test")
     names = ("headline", "groups", "coverage", "temperature")
     tables = {name: _table(place, name) for name in names}
     robust = place / "report" / "robustness.csv"
@@ -78,7 +85,7 @@ def model_card(run: Path, evaluation: Path | None = None) -> str:
         DATA,
         f"Split `{about['split']}`, hash `{about['split_hash']}`, duplicates"
         f" `{about['duplicates']}`, data digest `{about['data_digest']}`.\n",
-        _figures(tables, part, scored["run"].get("level", LEVEL)),
+        _figures(tables, scored),
         _robustness(pd.read_csv(robust)) if robust.is_file() else "",
         LIMITS,
         _reproduce(about),
@@ -105,7 +112,8 @@ def _table(folder: Path, name: str) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
-def _figures(tables: dict[str, pd.DataFrame], part: str, level: float) -> str:
+def _figures(tables: dict[str, pd.DataFrame], scored: dict[str, Any]) -> str:
+    part, level = scored["part"], scored["level"]
     n = int(tables["groups"].query("by == 'all'")["n"].iloc[0])
     lines = [
         f"## Figures: {part} part, {n:,} faces\n",
@@ -121,7 +129,7 @@ def _figures(tables: dict[str, pd.DataFrame], part: str, level: float) -> str:
         f"\nIntervals of {level:.0%} hold {cover['coverage']:.1%} of the annotated ages and are"
         f" {cover['width']:.1f} years wide on average. Expected calibration error of gender:"
         f" {tables['temperature'].iloc[0]['ece']:.2%}, with a temperature of"
-        f" {cooled['temperature']:.2f} {cooled['ece']:.2%}.\n"
+        f" {cooled['temperature']:.2f} {cooled['ece']:.2%}. Both were {scored['intervals']}.\n"
     )
     return "\n".join(lines) + "\n" + _groups(tables["groups"], tables["coverage"])
 

@@ -39,6 +39,8 @@ def _share(said: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> Values:
 def thresholds(chosen_on: pd.DataFrame, adult: float) -> pd.DataFrame:
     """The lowest threshold that keeps each of the `WANTED` false-adult rates on some faces.
 
+    In tenths of a year, so that what is shown is what was meant.
+
     Returns:
         wanted and threshold (years); no rows if none of the faces is a minor.
     """
@@ -48,7 +50,8 @@ def thresholds(chosen_on: pd.DataFrame, adult: float) -> pd.DataFrame:
     ranked = np.sort(minors)[::-1]
     # just above the minor who looks oldest but k, at most k are called adults
     places = [int(np.floor(wanted * len(minors) + 1e-9)) for wanted in WANTED]
-    found = [float(np.nextafter(ranked[min(k, len(ranked) - 1)], np.inf)) for k in places]
+    tenths = [10 * ranked[min(k, len(ranked) - 1)] for k in places]
+    found = [float(np.floor(age + 1e-4) + 1) / 10 for age in tenths]  # 25.69999999 is 25.7
     return pd.DataFrame({"wanted": WANTED, "threshold": found})
 
 

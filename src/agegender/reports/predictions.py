@@ -13,8 +13,14 @@ RANGES = {
     "age_pred": (-np.inf, np.inf),
     "gender": (0.0, 1.0),
     "p_female": (0.0, 1.0),
+    "age_sd": (0.0, np.inf),
+    "age_lo": (-np.inf, np.inf),
+    "age_hi": (-np.inf, np.inf),
+    "race": (0.0, 4.0),
 }
-MAY_MISS = {"age_pred", "p_female"}  # a system may say nothing of a face; labels are there
+# a system may say nothing of a face; labels of age and gender are there
+MAY_MISS = set(RANGES) - {"age_years", "gender"}
+NO, YES = {"false", "0", "0.0"}, {"true", "1", "1.0"}
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
@@ -38,11 +44,12 @@ def read_predictions(path: Path) -> pd.DataFrame:
         raise InputError(f"{where} lacks the column {' and '.join(missing)}")
     if table.empty:
         raise InputError(f"{where} has no rows")
-    for name in RANGES:
+    for name in RANGES.keys() & set(table):
         table[name] = _numbers(table[name], where)
-    wrong = ~table["gender"].isin([0, 1])
-    if wrong.any():
-        raise InputError(_at(where, table["gender"], wrong, "0 (male) or 1 (female)"))
+    for name, allowed in (("gender", "0 (male) or 1 (female)"), ("race", "0, 1, 2, 3 or 4")):
+        wrong = table[name].mod(1) > 0 if name in table else pd.Series(False)
+        if wrong.any():
+            raise InputError(_at(where, table[name], wrong, allowed))
     for name, value in (
         ("part", "test"), ("group_id", table["file"]), ("copy_in_train", False),
         ("age_sd", np.nan), ("race", np.nan),
@@ -50,6 +57,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
         if name not in table:
             table[name] = value
     table["gender"] = table["gender"].astype(int)
+    table["copy_in_train"] = _booleans(table["copy_in_train"], where)
+    table["group_id"] = table["group_id"].astype(object).fillna(table["file"]).astype(str)
     twice = table.duplicated(["file", "part"])
     if twice.any():
         raise InputError(f"{where} has {table['file'][twice].iloc[0]!r} twice in one part")
@@ -64,6 +73,14 @@ def _numbers(column: pd.Series, where: str) -> pd.Series:
         within = f"a number from {low:g} to {high:g}" if np.isfinite(low) else "a number"
         raise InputError(_at(where, column, wrong, within))
     return numbers.replace([np.inf, -np.inf], np.nan)
+
+
+def _booleans(column: pd.Series, where: str) -> pd.Series:
+    said = column.astype(object).fillna(False).astype(str).str.lower()
+    wrong = ~said.isin(NO | YES)
+    if wrong.any():
+        raise InputError(_at(where, column, wrong, "true or false"))
+    return said.isin(YES)
 
 
 def _at(where: str, column: pd.Series, wrong: pd.Series, allowed: str) -> str:

@@ -129,7 +129,11 @@ def groups(of: Evaluation) -> Section:
         + table(_groups_readable(grouped.worst(found, "age_mae")))
         + text("Lowest gender accuracy:")
         + table(_groups_readable(grouped.worst(found, "gender_acc")))
-        + (text("Between the best and the worst group:") + table(_gaps_readable(between)))
+        + (
+            text("Between the best and the worst group:") + table(_gaps_readable(between))
+            if len(between)
+            else ""
+        )
         + text(
             f"{few} of {len(found)} groups have fewer than {grouped.FEW} faces and are not judged."
             f" The worst of many groups looks worse than it is: read its interval. All groups"

@@ -17,8 +17,12 @@ from agegender.reports.sections import Evaluation, Section
 def intervals(of: Evaluation) -> Section:
     """Whether intervals hold what they promise."""
     title = "Intervals of age"
-    if "age_lo" not in of.rows or of.rows["age_lo"].isna().any():
+    missing = len(of.rows) if "age_lo" not in of.rows else int(of.rows["age_lo"].isna().sum())
+    if missing == len(of.rows):
         return Section(title, text(f"There are none: {of.calibrated}."), {}, {})
+    if missing:
+        told = f"{missing:,} of {len(of.rows):,} faces have none, so their coverage is not told."
+        return Section(title, text(told), {}, {})
     if not np.isfinite(of.rows["age_hi"]).all():
         told = f"Too few validation faces for a level of {of.level:.0%}: {of.calibrated}."
         return Section(title, text(told), {}, {})
@@ -117,20 +121,20 @@ def _recuts(of: Evaluation, levels: pd.DataFrame) -> tuple[str, pd.DataFrame, by
 def gender_probabilities(of: Evaluation) -> Section:
     """Whether p_female means what it says."""
     title = "Probabilities of gender"
-    before = probabilities.reliability(of.rows["p_female"], of.rows["gender"])
-    temperature = of.calibration["temperature"] if of.calibration else 1.0
-    cooled = probabilities.with_temperature(of.rows["p_female"], temperature)
-    after = probabilities.reliability(cooled, of.rows["gender"])
-    ece = probabilities.expected_error(before), probabilities.expected_error(after)
-    entropy = [probabilities.cross_entropy(p, of.rows["gender"])
-               for p in (of.rows["p_female"], cooled)]  # fmt: skip
-    drawn = {"reliability": png(decisions.reliability(before, after, ece))}
+    said, gender = of.rows["p_female"], of.rows["gender"]
+    temperatures = [1.0, of.calibration["temperature"]] if of.calibration else [1.0]
+    shown = {"as predicted": said.to_numpy()}
+    if of.calibration:
+        cooled = probabilities.with_temperature(said, temperatures[1])
+        shown["with the temperature"] = cooled
+    curves = {name: probabilities.reliability(p, gender) for name, p in shown.items()}
+    ece = [probabilities.expected_error(curve) for curve in curves.values()]
+    entropy = [probabilities.cross_entropy(p, gender) for p in shown.values()]
+    drawn = {"reliability": png(decisions.reliability(curves, ece))}
     tables = {
-        "reliability": pd.concat(
-            {"as predicted": before, "with the temperature": after}, names=["p_female"]
-        ).reset_index(level=0),
+        "reliability": pd.concat(curves, names=["p_female"]).reset_index(level=0),
         "temperature": pd.DataFrame(
-            {"temperature": [1.0, temperature], "ece": ece, "cross_entropy": entropy}
+            {"temperature": temperatures, "ece": ece, "cross_entropy": entropy}
         ),
     }
     told = (
@@ -138,7 +142,7 @@ def gender_probabilities(of: Evaluation) -> Section:
         f" {ece[0]:.2%}, the cross-entropy {entropy[0]:.3f} nats."
     )
     told += (
-        f" A temperature of {temperature:.2f}, {of.calibrated}, makes them {ece[1]:.2%} and"
+        f" A temperature of {temperatures[1]:.2f}, {of.calibrated}, makes them {ece[1]:.2%} and"
         f" {entropy[1]:.3f}: above 1 the network is too sure, below 1 not sure enough."
         if of.calibration
         else f" No temperature was fitted: {of.calibrated}."
