@@ -14,7 +14,7 @@ PART = "val"  # choices are made on validation faces
 
 
 def paired(sweep: Path, key: str, reference: str) -> pd.DataFrame:
-    """Each value of a key against a reference, with all else equal.
+    """Each value of a key against a reference, with all else equal but, perhaps, how many seeds.
 
     What a face counts is the mean over the seeds of a value. The intervals are of 1,000 resamples
     of photographs (cluster bootstrap), the same for all values: they are about the faces, and the
