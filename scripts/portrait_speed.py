@@ -16,6 +16,7 @@ from hydra import compose, initialize_config_dir
 from agegender import cli, config
 from agegender.bench.portraits import measure
 from agegender.data.files import whole_file
+from agegender.errors import InputError
 from agegender.provenance import made_by
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,8 @@ def main() -> None:
     given = parser.parse_args()
     words = [word for word in given.files if "=" in word]
     networks = [Path(word) for word in given.files if "=" not in word]
+    if not networks:
+        raise InputError("name a checkpoint, such as RUN/checkpoints/best.ckpt, before KEY=VALUE")
     config.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose("evaluate", [f"checkpoint={networks[0]}", *words, "output_dir=unused"])

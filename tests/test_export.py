@@ -10,14 +10,16 @@ from PIL import Image
 
 import agegender
 from agegender import export
+from agegender.checkpoint import short_digests
 from agegender.data import synthetic
 from agegender.data.cache import prepare
 from agegender.errors import InputError
-from agegender.estimators import TorchEstimator
+from agegender.estimators import Answers, TorchEstimator
 from agegender.exported import Exported
 from agegender.losses.l1 import L1
 from agegender.models.net import Net
 from agegender.models.resnet import ResNet
+from agegender.unseen import unseen_faces
 
 from .conftest import ROOT, composed, run_here
 
@@ -52,7 +54,8 @@ def test_both_forms_are_written_with_their_figures(exported):
     assert table["command"].str.contains("scripts/export.py checkpoint=").all()
     by_form = {row["form"]: row for row in table.to_dict("records")}
     assert by_form.keys() == {"torch", "fp32", "int8"}
-    assert by_form["fp32"]["largest"] <= export.TOLERANCE
+    assert by_form["fp32"]["largest"] <= 0.01
+    assert set(table["part"]) == {"test"}
     assert by_form["fp32"]["age_mae"] == pytest.approx(by_form["torch"]["age_mae"], abs=0.01)
     assert by_form["int8"]["megabytes"] < by_form["fp32"]["megabytes"] / 2
     assert "largest difference" in said
@@ -112,16 +115,50 @@ def test_the_file_says_what_it_is(exported, checkpoint_file):
     assert crops.type.tensor_type.elem_type == onnx.TensorProto.UINT8
 
 
-@pytest.mark.parametrize("largest", [0.0101, float("nan")])
-def test_a_network_that_does_not_say_the_same_is_refused(largest: float):
-    with pytest.raises(InputError, match=r"best\.ckpt was not exported: an age differs"):
-        export.check_parity(largest, Path("best.ckpt"))
-    export.check_parity(0.01, Path("best.ckpt"))
+@pytest.mark.parametrize(
+    ("name", "off", "said"),
+    [
+        ("age", 0.0101, "an age differs from PyTorch's by 0.0101 years, at most 0.01 years"),
+        ("age", np.nan, "an age differs"),
+        ("age_sd", 0.0101, "a standard deviation of age differs"),
+        ("age_sd", np.nan, "a standard deviation of age differs"),
+        ("p_female", 0.0011, "a probability of female differs from PyTorch's by 0.0011, at most"),
+    ],
+)
+def test_a_network_that_does_not_say_the_same_is_refused(name: str, off: float, said: str):
+    by_torch = Answers(np.array([30.0, 40.0]), np.array([5.0, np.nan]), np.array([0.2, 0.7]))
+    path = Path("best.ckpt")
+    export.check_parity(by_torch, by_torch, path)
+    wrong = by_torch._replace(**{name: getattr(by_torch, name) + np.array([off, 0])})
+    with pytest.raises(InputError, match=rf"best\.ckpt was not exported: {said}"):
+        export.check_parity(wrong, by_torch, path)
+    small = by_torch._replace(**{name: getattr(by_torch, name) + 0.0009})
+    export.check_parity(small, by_torch, path)
+
+
+def test_without_a_test_part_faces_of_the_val_part_are_taken(checkpoint_file: Path):
+    about = TorchEstimator(checkpoint_file).description
+    cfg = composed(f"checkpoint={checkpoint_file}", "data.split=notebook", name="export")
+    found = unseen_faces(cfg, about, 20, 200)
+    trained = set(about["train_digests"].tolist())
+    assert found.part == "val"
+    assert set(found.frame["part"]) == {"val"}
+    assert 0 < len(found.crops) == len(found.frame) < 20  # of another split: some were trained on
+    assert not trained & set(short_digests(found.frame["sha256"].tolist()).tolist())
+    everything = {**about, "train_digests": short_digests(found.data.frame["sha256"].tolist())}
+    with pytest.raises(InputError, match="all of 20 faces of its val part are, or are copies of"):
+        unseen_faces(cfg, everything, 20, 200)
+
+
+def test_nothing_is_left_of_an_8_bit_form_that_fails(exported, tmp_path: Path):
+    with pytest.raises(ValueError, match="No data is collected"):
+        export.write_int8(exported[0] / "model.onnx", tmp_path / "small.onnx", [])
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
 def test_no_file_is_left_of_a_network_that_is_refused(checkpoint_file, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    monkeypatch.setitem(export.TOLERANCES, "age", ("an age", -1.0, " years"))
     words = (f"checkpoint={checkpoint_file}", f"output_dir={tmp_path / 'out'}", "faces=4")
     with pytest.raises(InputError, match=r"was not exported: an age differs from PyTorch's by"):
         export.export(composed(*words, name="export"))

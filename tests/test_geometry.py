@@ -5,9 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from agegender.bench.portraits import _portrait_stages
 from agegender.data import synthetic
+from agegender.errors import InputError
 from agegender.geometry import ANGLE, FOUND, WHOLE, scene_of, scenes_of, seek, shift_of
 from agegender.portraits.align import SIDE, Place, crop
+
+from .conftest import refusal
 
 
 def of_utkface(archive: Path, n: int) -> list[np.ndarray]:
@@ -37,6 +41,13 @@ def test_a_scene_has_the_crop_where_it_says(side: float):
     here = apart(place)
     for aside in (4, -4, 4j, -4j):  # pixels of the crop
         assert here < 0.8 * apart(Place(place.origin + aside * place.step, place.step))
+
+
+def test_a_speed_that_cannot_be_measured_is_told(tmp_path: Path):
+    said = refusal("portrait_speed", "data=synthetic", cwd=tmp_path)
+    assert "name a checkpoint, such as RUN/checkpoints/best.ckpt, before KEY=VALUE" in said
+    with pytest.raises(InputError, match="finds no face in a portrait of 640 x 480 pixels"):
+        next(_portrait_stages(np.zeros((SIDE, SIDE, 3), np.uint8)))
 
 
 def test_the_shift_of_corners_is_in_pixels_of_the_crop():

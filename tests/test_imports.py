@@ -115,16 +115,18 @@ ALLOWED = {
         "portraits.faces", "portraits.judge", "portraits.mtcnn", "portraits.read",
     },
     "predict": {
-        "data.files", "errors", "portraits.annotate", "portraits.read", "reader", "schemas",
+        "data.files", "errors", "portraits.annotate", "portraits.faces", "portraits.read",
+        "reader", "schemas",
     },
+    "unseen": {"checkpoint", "data.cache", "data.datamodule", "errors", "evaluate"},
     "exported": {"data.cache", "models.net", "portraits.align"},
     "export": {
         "data.cache", "data.files", "errors", "estimators", "evaluate", "exported",
-        "portraits.align", "provenance", "report",
+        "portraits.align", "provenance", "report", "unseen",
     },
     "geometry": {
-        "data.cache", "estimators", "evaluate", "portraits.align", "portraits.detect",
-        "portraits.faces", "portraits.mtcnn",
+        "data.cache", "estimators", "portraits.align", "portraits.detect", "portraits.faces",
+        "portraits.mtcnn", "unseen",
     },
     "reports.suspects": {"data.files", "errors", "figures", "reports.page"},
     "explore": {
@@ -157,8 +159,8 @@ ALLOWED = {
     "bench.limits": {"bench.link", "bench.loops", "data.batches", "data.cache", "types"},
     "bench.keras_way": {"bench.link"},
     "bench.portraits": {
-        "checkpoint", "data.cache", "estimators", "evaluate", "geometry", "portraits.align",
-        "portraits.detect", "portraits.judge", "portraits.mtcnn", "portraits.read",
+        "checkpoint", "data.cache", "errors", "estimators", "geometry", "portraits.align",
+        "portraits.detect", "portraits.judge", "portraits.mtcnn", "portraits.read", "unseen",
     },
     "bench.ways": {"bench.limits", "bench.link", "bench.loops"},
     "bench.rounds": {"errors", "usage"},
@@ -178,7 +180,7 @@ ALLOWED = {
 }  # fmt: skip
 HYDRA = {
     "config", "schemas", "cli", "train", "finish", "evaluate", "explore", "checkpoint",
-    "export", "geometry", "sweeps.trial", "sweeps.search",
+    "unseen", "export", "geometry", "sweeps.trial", "sweeps.search",
     "bench.loops", "bench.limits", "bench.portraits", "bench.ways", "bench.run",
 }  # fmt: skip
 LIGHTNING = {

@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from agegender.data.cache import Pixels
 from agegender.estimators import Estimator, TorchEstimator
-from agegender.evaluate import data_of, face_crops
 from agegender.portraits.align import CORNERS, SIDE, Place, crop, place_of
 from agegender.portraits.detect import find_faces
 from agegender.portraits.faces import of_box
 from agegender.portraits.mtcnn import load_nets
+from agegender.unseen import unseen_faces
 
 SIDES = ((60, 120), (120, 250), (250, 600))  # of the faces' crops in scenes, pixels
 ANGLE = 20.0  # largest turn either way, degrees
@@ -40,28 +40,29 @@ def check(cfg: DictConfig, faces: int, seed: int = 0) -> pd.DataFrame:
     """Find and align real crops again: by themselves, and pasted, scaled and turned into scenes.
 
     Args:
-        cfg: as `scripts/evaluate.py` has it: a checkpoint, and data whose test part is taken.
+        cfg: as `scripts/evaluate.py` has it: a checkpoint, and data whose test part is taken,
+            or the val part where there is none.
         faces: how many.
         seed: of the scenes.
 
     Returns:
-        A row a kind of scene: scene, faces, found (share), others (further faces found, a scene),
-        shift, shift_p95 and shift_box (mean and 95th percentile of the mean distance of the four
-        corners from the original crop's, px of 200, of found faces; by the five points, and by the
-        detector's box alone), mae_crops (years, of the original crops), mae_portrait (of the same
-        faces found and aligned again).
+        A row a kind of scene: scene, part, faces, found (share), others (further faces found, a
+        scene), shift, shift_p95 and shift_box (mean and 95th percentile of the mean distance of the
+        four corners from the original crop's, px of 200, of found faces; by the five points, and by
+        the detector's box alone), mae_crops (years, of the original crops), mae_portrait (of the
+        same faces found and aligned again).
     """
     estimator = TorchEstimator(Path(cfg.checkpoint))
-    data = data_of(cfg, estimator.description)
-    data.setup("test")
-    crops, frame = face_crops(data, "test", faces, SIDE)
+    _, part, crops, frame = unseen_faces(cfg, estimator.description, faces, SIDE)
     age = frame["age_years"].to_numpy(np.float64)
     rows = [_row("the crop alone", ((Image.fromarray(one), WHOLE) for one in crops), crops, age,
                  estimator)]  # fmt: skip
     for low, high in SIDES:
         kind = f"a scene, crops of {low} to {high} px"
         rows.append(_row(kind, scenes_of(crops, low, high, seed), crops, age, estimator))
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    table.insert(1, "part", part)
+    return table
 
 
 def scenes_of(

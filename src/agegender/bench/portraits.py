@@ -20,14 +20,15 @@ from PIL import Image
 
 from agegender import checkpoint
 from agegender.data.cache import Pixels
+from agegender.errors import InputError
 from agegender.estimators import open_estimator
-from agegender.evaluate import data_of, face_crops
 from agegender.geometry import scene_of
 from agegender.portraits.align import SIDE, crop, place_of
 from agegender.portraits.detect import find_faces
 from agegender.portraits.judge import warnings_of
 from agegender.portraits.mtcnn import load_nets
 from agegender.portraits.read import read_bytes
+from agegender.unseen import unseen_faces
 
 SIZES = {"0.3 MP": (640, 480), "2 MP": (1600, 1200), "12 MP": (4000, 3000)}
 BATCHES = (1, 32)  # faces that the network reads at once
@@ -47,10 +48,11 @@ def measure(
     Returns:
         A row a stage: threads, stage, of (the picture's size, or the batch), ms (for a portrait or
         a face; the median), lowest and highest (ms), per_s.
+
+    Raises:
+        InputError: if a file or the data cannot be used, or if a face is not found again.
     """
-    data = data_of(cfg, checkpoint.load(networks[0]).description)
-    data.setup("test")
-    crops, _ = face_crops(data, "test", max(BATCHES), SIDE)
+    crops = unseen_faces(cfg, checkpoint.load(networks[0]).description, max(BATCHES), SIDE).crops
     rows = []
     for n in threads:
         torch.set_num_threads(n)
@@ -87,7 +89,13 @@ def _portrait_stages(pixels: Pixels) -> Iterator[Stage]:
         portrait_of(pixels, width, height).save(stream, "JPEG", quality=92)
         data = stream.getvalue()
         picture = read_bytes(data)
-        face = find_faces(picture, nets)[0]
+        faces = find_faces(picture, nets)
+        if not faces:
+            raise InputError(
+                f"the detector finds no face in a portrait of {width} x {height} pixels made of the"
+                f" data's first face: name other data or another data.split"
+            )
+        face = faces[0]
         place = place_of(face)
         cut = crop(picture, place)
         yield Stage("read", size, 1, partial(read_bytes, data))
