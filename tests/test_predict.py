@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,8 +18,12 @@ from PIL import Image
 import agegender
 from agegender.data import synthetic
 from agegender.errors import InputError
-from agegender.predict import list_files
+from agegender.portraits.annotate import label_of
+from agegender.portraits.faces import POINTS
+from agegender.portraits.read import read_bytes
+from agegender.predict import _content, _done, list_files, table_lines
 from agegender.reader import COLUMNS
+from agegender.schemas import PredictConfig
 
 from .conftest import ROOT, composed, refusal, run_here
 from .portraits.test_read import png_header
@@ -95,7 +101,7 @@ def test_table_lines_and_annotated_copies_agree(predicted):
     assert tuple(table.columns) == COLUMNS
     lines = pd.DataFrame(rows_of(out))
     np.testing.assert_allclose(table["age_pred"], lines["age_pred"].astype(float))
-    assert table["file"].tolist() == lines["file"].tolist()
+    assert table["file"].tolist() == ["'-" if f == "-" else f for f in lines["file"]]
     copies = sorted((out / "annotated").iterdir())
     assert len(copies) == 5
     for copy in copies:
@@ -138,6 +144,41 @@ def test_paths_pictures_arrays_and_tensors_say_the_same(checkpoint_file: Path, t
     assert wrong["age_pred"].isna().tolist() == [False, True]
 
 
+def test_what_cannot_be_used_in_memory_is_a_row_and_the_others_go_on(checkpoint_file: Path):
+    image = synthetic.portrait(2, 0)[1]
+    stream = BytesIO()
+    image.save(stream, "PNG")
+    cut = Image.open(BytesIO(stream.getvalue()[:9000]))
+    empty = Image.open(BytesIO(png_header(9_440, 9_440)))  # not decoded, and must not be
+    good = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
+    cases = {
+        "": good,
+        "damaged: ": cut,
+        "9440 x 9440 pixels are too many (at most 89,000,000)": empty,
+        "a tensor of shape (40, 40): it must be (3, H, W)": torch.zeros(40, 40),
+        "a float tensor of values from ": good.float(),
+        "a float tensor of values from -1 to 1: they must be within 0 to 1": good / 127.5 - 1,
+        "a float tensor of values from nan to nan": torch.full((3, 40, 40), torch.nan),
+        "an array of shape (4, 40, 40, 3)": np.zeros((4, 40, 40, 3), np.uint8),
+    }
+    found = agegender.load(checkpoint_file, "none").predict([*cases.values(), good])
+    for said, error in zip([*cases, ""], found["error"], strict=True):
+        assert error.startswith(said)
+        assert bool(error) == bool(said), error
+    assert found["age_pred"].notna().sum() == 2
+
+
+def test_a_box_beyond_its_picture_is_that_pictures_row(checkpoint_file: Path, tmp_path: Path):
+    for name in ("a.png", "b.png"):
+        synthetic.portrait(2, 0)[1].save(tmp_path / name)
+    text = "file,left,top,right,bottom\na.png,0,0,20000,20000\nb.png,40,40,160,160\n"
+    (tmp_path / "boxes.csv").write_text(text)
+    model = agegender.load(checkpoint_file, "boxes", tmp_path / "boxes.csv")
+    found = model.predict([tmp_path / "a.png", tmp_path / "b.png"])
+    assert "it must be above 0 and at most 1000, 5 times the picture" in found["error"][0]
+    assert found["error"][1] == ""
+
+
 def test_many_small_batches_say_what_one_does(checkpoint_file: Path):
     model = agegender.load(checkpoint_file, detector="none")
     images = [synthetic.portrait(3, i)[1] for i in range(70)]  # more than wait together
@@ -149,7 +190,6 @@ def test_many_small_batches_say_what_one_does(checkpoint_file: Path):
 def test_brought_boxes_and_points_are_used(checkpoint_file: Path, tmp_path: Path):
     """Of a picture in a picture, the crop that its own place gives is the picture."""
     from agegender.portraits.align import TEMPLATE
-    from agegender.portraits.faces import POINTS
 
     wide = Image.new("RGB", (900, 700), (90, 120, 60))
     faces = [synthetic.portrait(4, i)[1] for i in range(2)]
@@ -179,15 +219,84 @@ def test_a_run_that_was_cut_off_goes_on(predicted, checkpoint_file, bad_folder, 
     (out / "predictions.part.jsonl").write_text("".join(lines[:4]) + lines[4][:30])
     words = (
         f"input={bad_folder}", f"checkpoint={checkpoint_file}", "detector=none",
-        f"output_dir={out}",
+        f"output_dir={out}", "annotate=true",
     )  # fmt: skip
     assert "has predictions already: say resume=true" in refusal("predict", *words, cwd=tmp_path)
     status, said = run_here("predict", *words, "resume=true", cwd=tmp_path)
     assert status == 1, said
+    copies = {copy.name for copy in (out / "annotated").iterdir()}
+    assert copies == {copy.name for copy in (done / "annotated").iterdir()}
     assert (out / "predictions.jsonl").read_text() == "".join(lines[:-1])  # without -
     assert (out / "predictions.csv").read_text() in (done / "predictions.csv").read_text()
-    other = (*words[:2], "detector=mtcnn", words[3], "resume=true")
-    assert "was begun with another checkpoint, detector" in refusal("predict", *other, cwd=tmp_path)
+    for other in ("detector=mtcnn", "annotate=false"):
+        key = other.partition("=")[0]
+        changed = [other if word.startswith(key) else word for word in words]
+        told = refusal("predict", *changed, "resume=true", cwd=tmp_path)
+        assert "was begun with another checkpoint, detector" in told
+        assert "or annotate" in told
+
+
+def test_difficult_names_and_another_standard_input(checkpoint_file, tmp_path, monkeypatch):
+    """In a folder that holds its own results, with too few faces for the level, looked at twice."""
+    where = tmp_path / "in"
+    where.mkdir()
+    for number, name in enumerate(["=1+1.png", "写" * 82 + ".png"]):
+        synthetic.portrait(1, number)[1].save(where / name)
+    words = (
+        "input=*.png", f"input={where}", "input=-", f"checkpoint={checkpoint_file}", "level=0.99",
+        "detector=none", f"output_dir={where / 'out'}", "annotate=true",
+    )  # fmt: skip
+    for resume in ("resume=false", "resume=true"):
+        sent = (where / "=1+1.png").open("rb")
+        with sent, monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", SimpleNamespace(buffer=sent))
+            status, said = run_here("predict", *words, resume, cwd=where)
+        assert status == 0, said
+    text = (where / "out/predictions.jsonl").read_text()
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
+    assert [row["file"] for row in rows].count("-") == 2
+    assert len(rows) == 6  # both by the pattern and by the folder
+    assert {(row["age_lo"], row["age_hi"]) for row in rows} == {(0, None)}
+    assert said.count(" 0-? ") == 6
+    assert len(list((where / "out/annotated").iterdir())) == 5  # one of standard input
+    table = pd.read_csv(where / "out/predictions.csv")
+    assert table["file"][0] == "'=1+1.png"
+    assert rows[0]["file"] == "=1+1.png"
+    # the table can be brought again, with its escaped name
+    table[["left", "top", "right", "bottom"]] = [0, 0, 200, 200]
+    table.to_csv(where / "out/boxes.csv", index=False)
+    monkeypatch.chdir(where)
+    brought = agegender.load(checkpoint_file, "boxes", "out/boxes.csv").predict("=1+1.png")
+    assert brought["error"].unique().tolist() == [""]
+
+
+def test_the_table_of_a_training_is_not_written_over(tmp_path: Path):
+    (tmp_path / "best.ckpt").write_bytes(b"weights")
+    (tmp_path / "predictions.csv").write_text("of a training")
+    given = PredictConfig(checkpoint=str(tmp_path / "best.ckpt"), output_dir=str(tmp_path))
+    with pytest.raises(InputError, match=r"has a predictions\.csv of a training or an evaluation"):
+        _done(tmp_path, given)
+    assert not (tmp_path / "predict.json").exists()
+
+
+def test_standard_input_is_read_up_to_the_limit(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("agegender.predict.MAX_BYTES", 1000)
+    monkeypatch.setattr("agegender.portraits.read.MAX_BYTES", 1000)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=BytesIO(bytes(5000))))
+    data = _content("-")
+    assert len(data) == 1001
+    with pytest.raises(ValueError, match="larger than 1,000 bytes"):
+        read_bytes(data)
+
+
+def test_an_interval_without_an_upper_end_is_shown_as_such():
+    row = {
+        "file": "a", "face": 1, "faces": 1, "age_pred": 30.0, "age_lo": 0.0, "age_hi": None,
+        "gender": "male", "p_female": 0.1, "warning": "",
+    }  # fmt: skip
+    assert " 0-? " in table_lines([row])
+    assert label_of(row | {"age_hi": float("inf")}) == "30 (0-?), male 90%"
+    assert label_of(row | {"age_lo": float("nan"), "age_hi": float("nan")}) == "30, male 90%"
 
 
 def test_a_picture_cut_in_the_middle_of_its_faces_is_looked_at_again(tmp_path: Path):
@@ -246,6 +355,10 @@ def test_bad_words_are_told(checkpoint_file: Path, tmp_path: Path, words: list[s
             "line 2: places must be numbers, in pixels",
         ),
         ("file,left,top,right,bottom\na.png,9,9,5,20\n", "line 2: left must be less than right"),
+        (
+            f"file,left,top,right,bottom,{','.join(POINTS)}\na.png,9,9,5,20{',1,2' * 5}\n",
+            "line 2: left must be less than right",
+        ),
     ],
 )
 def test_bad_tables_of_boxes_are_told(checkpoint_file, tmp_path: Path, text, said):
@@ -265,6 +378,11 @@ def test_files_are_listed_once_and_in_order(tmp_path: Path, monkeypatch: pytest.
     assert list_files(["in/b.JPG", "in"]) == ["in/b.JPG", *below[:2], below[3]]
     assert list_files("in/**/*.webp") == ["in/deep/c.webp"]
     assert list_files("-") == ["-"]
+    drawn = tmp_path / "in/deep"  # where an earlier run has drawn copies
+    assert list_files(["in", "in/*.png"], drawn) == below[:3]
+    assert list_files(["in", "in/deep/c.webp"], drawn) == below
+    with pytest.raises(InputError, match="fits no file"):
+        list_files("in/**/*.webp", drawn)
 
 
 @pytest.mark.slow

@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from agegender.data.files import held, whole_file, write_json
 from agegender.errors import InputError
-from agegender.portraits.annotate import annotated
-from agegender.portraits.read import SUFFIXES
+from agegender.portraits.annotate import annotated, between
+from agegender.portraits.faces import as_cell
+from agegender.portraits.read import MAX_BYTES, SUFFIXES
 from agegender.reader import COLUMNS, NO_CHECKPOINT, Looked, Row, open_model
 from agegender.schemas import PredictConfig
 
@@ -27,6 +28,8 @@ UNFINISHED, FINISHED, TABLE = "predictions.part.jsonl", "predictions.jsonl", "pr
 ABOUT = "predict.json"
 CHUNK = 10_000  # rows that are in memory while the table is written
 STANDARD_INPUT = "-"
+COPIES = "annotated"  # the folder of annotated copies
+STEM = 150  # bytes of a copy's name, of the 255 that a file system allows
 
 
 def predict(given: PredictConfig) -> tuple[list[Row], int, int]:
@@ -41,26 +44,31 @@ def predict(given: PredictConfig) -> tuple[list[Row], int, int]:
     """
     if given.checkpoint is None:
         raise InputError(NO_CHECKPOINT)
-    files = list_files(given.input)
     folder = Path(given.output_dir)
+    files = list_files(given.input, folder / COPIES)
     model = open_model(given.checkpoint, given.detector, given.boxes, given.runtime, given.level)
     with held(folder):
         done = _done(folder, given)
-        left = [file for file in files if _shown(file) not in done]
+        # standard input may hold another picture each time
+        left = [file for file in files if file == STANDARD_INPUT or _shown(file) not in done]
         if done:
             log.info("%d of %d pictures are done already", len(files) - len(left), len(files))
         looked = model.look((_shown(file), _content(file)) for file in left)
         with (folder / UNFINISHED).open("a", encoding="utf-8") as lines:
             for one in tqdm(looked, "looking", len(left), unit="picture", disable=None):
                 if given.annotate and one.picture is not None:
-                    _draw(folder / "annotated", one)
+                    _draw(folder / COPIES, one)
                 lines.write("".join(_line(row) for row in one.rows))  # a picture at once
                 lines.flush()
         return _finish(folder)
 
 
-def list_files(words: str | Sequence[str] | None) -> list[str]:
+def list_files(words: str | Sequence[str] | None, copies: Path | None = None) -> list[str]:
     """Files named by paths, folders (with all below them) and patterns, each once, in order.
+
+    Args:
+        words: what is named.
+        copies: a folder whose files only their own paths name: an earlier run has drawn them.
 
     Raises:
         InputError: if a word names nothing.
@@ -70,14 +78,16 @@ def list_files(words: str | Sequence[str] | None) -> list[str]:
         raise InputError(
             "input=FILE, FOLDER or 'PATTERN': name the pictures to look at; - reads one"
         )
-    return list(dict.fromkeys(file for word in given for file in _files_of(os.fspath(word))))
+    drawn = os.path.realpath(copies) if copies else ""
+    return list(dict.fromkeys(file for word in given for file in _files_of(os.fspath(word), drawn)))
 
 
-def _files_of(word: str) -> list[str]:
+def _files_of(word: str, drawn: str) -> list[str]:
     if word == STANDARD_INPUT or os.path.isfile(word):
         return [word]
     if os.path.isdir(word):
-        below = [os.path.join(where, name) for where, _, names in os.walk(word) for name in names]
+        walk = (walked for walked in os.walk(word) if os.path.realpath(walked[0]) != drawn)
+        below = [os.path.join(where, name) for where, _, names in walk for name in names]
         files = sorted(file for file in below if Path(file).suffix.lower() in SUFFIXES)
         if not files:
             raise InputError(
@@ -85,7 +95,8 @@ def _files_of(word: str) -> list[str]:
             )
         return files
     if glob.has_magic(word):
-        found = sorted(name for name in glob.glob(word, recursive=True) if os.path.isfile(name))
+        names = sorted(name for name in glob.glob(word, recursive=True) if os.path.isfile(name))
+        found = [name for name in names if os.path.realpath(os.path.dirname(name)) != drawn]
         if not found:
             raise InputError(f"input={word} fits no file, neither as a name nor as a pattern")
         return found
@@ -95,7 +106,7 @@ def _files_of(word: str) -> list[str]:
 
 
 def _content(file: str) -> str | bytes:
-    return sys.stdin.buffer.read() if file == STANDARD_INPUT else file
+    return sys.stdin.buffer.read(MAX_BYTES + 1) if file == STANDARD_INPUT else file
 
 
 def _shown(file: str) -> str:
@@ -114,8 +125,14 @@ def _done(folder: Path, given: PredictConfig) -> set[str]:
         "detector": given.detector,
         "boxes": _digest(Path(given.boxes)) if given.boxes else None,
         "level": given.level,
+        "annotate": given.annotate,
     }
     part, whole, about = (folder / name for name in (UNFINISHED, FINISHED, ABOUT))
+    if (folder / TABLE).exists() and not about.exists():
+        raise InputError(
+            f"output_dir={folder} has a {TABLE} of a training or an evaluation, which would be"
+            f" lost: name another folder"
+        )
     if not part.exists() and not whole.exists():
         write_json(about, settings)
         return set()
@@ -126,8 +143,8 @@ def _done(folder: Path, given: PredictConfig) -> set[str]:
         )
     if not about.exists() or json.loads(about.read_text()) != settings:
         raise InputError(
-            f"output_dir={folder} was begun with another checkpoint, detector, level or table of"
-            f" boxes: give it those, or name another folder"
+            f"output_dir={folder} was begun with another checkpoint, detector, level, table of"
+            f" boxes or annotate: give it those, or name another folder"
         )
     if not part.exists():
         os.replace(whole, part)
@@ -157,8 +174,10 @@ def _whole_pictures(part: Path) -> set[str]:
 
 
 def _line(row: Row) -> str:
-    known = {key: None if isinstance(v, float) and math.isnan(v) else v for key, v in row.items()}
-    return json.dumps(known) + "\n"
+    """A row as JSON, which knows no NaN and no infinity."""
+    lost = {key for key, v in row.items() if isinstance(v, float) and not math.isfinite(v)}
+    known = {key: None if key in lost else v for key, v in row.items()}
+    return json.dumps(known, allow_nan=False) + "\n"
 
 
 def _draw(folder: Path, one: Looked) -> None:
@@ -166,8 +185,9 @@ def _draw(folder: Path, one: Looked) -> None:
     file = Path(str(one.rows[0]["file"]))
     # two folders may hold files of one name, and a name may be as long as a name can be
     key = hashlib.sha256(str(file).encode()).hexdigest()[:8]
-    stem = "".join(c if c.isprintable() and c not in r'\/:*?"<>|' else "_" for c in file.stem)[:80]
-    with whole_file(folder / f"{stem}_{key}.jpg") as temporary:
+    stem = "".join(c if c.isprintable() and c not in r'\/:*?"<>|' else "_" for c in file.stem)
+    short = stem.encode()[:STEM].decode(errors="ignore")
+    with whole_file(folder / f"{short}_{key}.jpg") as temporary:
         annotated(one.picture, one.rows).save(temporary, format="JPEG", quality=92)
 
 
@@ -178,7 +198,10 @@ def _finish(folder: Path) -> tuple[list[Row], int, int]:
         with temporary.open("w", encoding="utf-8", newline="") as table:
             pd.DataFrame(columns=list(COLUMNS)).to_csv(table, index=False)
             for rows in _chunks(folder / UNFINISHED):
-                pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(table, index=False, header=False)
+                cells = [
+                    row | {name: as_cell(row[name]) for name in ("file", "error")} for row in rows
+                ]
+                pd.DataFrame(cells, columns=list(COLUMNS)).to_csv(table, index=False, header=False)
                 pictures += sum(row["face"] <= 1 for row in rows)
                 failed += sum(row["face"] == 0 for row in rows)
     os.replace(folder / UNFINISHED, folder / FINISHED)
@@ -201,12 +224,11 @@ def table_lines(rows: Iterable[dict[str, Any]], shown: int = 40) -> str:
         if row["face"] == 0:
             lines.append(f"{name:<32} {'-':>5} {row['error']}")
             continue
-        low, high = row["age_lo"], row["age_hi"]
-        between = "" if low is None else f"{low:.0f}-{high:.0f}"
+        years = between(row["age_lo"], row["age_hi"])
         p = max(row["p_female"], 1 - row["p_female"])
         place = f"{row['face']}/{row['faces']}"
         lines.append(
-            f"{name:<32} {place:>5} {row['age_pred']:>5.1f} {between:>8} {row['gender']:>7}"
+            f"{name:<32} {place:>5} {row['age_pred']:>5.1f} {years:>8} {row['gender']:>7}"
             f" {p:>5.2f}  {row['warning']}".rstrip()
         )
     if len(rows) > shown:

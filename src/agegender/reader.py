@@ -28,6 +28,7 @@ COLUMNS = (
     "age_hi", "p_female", "gender", "warning",
 )  # fmt: skip
 FACES_AT_ONCE, PIXELS_AT_ONCE = 32, 50_000_000  # that wait for the network together
+HALF_STEP = 0.5 / 255  # of a tensor's values: what resampling leaves beyond 0 and 1 is less
 NO_CHECKPOINT = (
     "checkpoint: name a trained network, RUN/checkpoints/best.ckpt or a file that scripts/export.py"
     " has written; none comes with the package yet"
@@ -97,11 +98,12 @@ class Model:
         rows = [row for looked in self.look(_named(images)) for row in looked.rows]
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
-    def look(self, pictures: Iterable[tuple[str, Picture | bytes]]) -> Iterator[Looked]:
+    def look(self, pictures: Iterable[tuple[str, Picture | Tensor | bytes]]) -> Iterator[Looked]:
         """The same picture by picture, for any number of them; few are in memory at a time.
 
         Args:
-            pictures: what to call each, and a path, a picture, an array or a whole file's bytes.
+            pictures: what to call each, and a path, a picture, an array, a tensor or a whole file's
+                bytes.
         """
         waiting: list[_Found] = []
         for name, picture in pictures:
@@ -112,10 +114,10 @@ class Model:
                 waiting = []
         yield from self._answered(waiting)
 
-    def _found(self, name: str, picture: Picture | bytes) -> _Found:
+    def _found(self, name: str, picture: Picture | Tensor | bytes) -> _Found:
         try:
-            image = read_bytes(picture) if isinstance(picture, bytes) else read_picture(picture)
-        except ValueError as error:
+            image = _read(picture)
+        except (ValueError, OSError) as error:
             return _Found(name, None, [], [], [], str(error))
         faces = self.find(image, Path(picture) if isinstance(picture, str | Path) else None)
         if faces is None:
@@ -123,7 +125,10 @@ class Model:
         crops, warnings = [], []
         for face in faces:
             place = place_of(face)
-            crops.append(crop(image, place))
+            try:
+                crops.append(crop(image, place))
+            except ValueError as error:
+                return _Found(name, image, [], [], [], str(error))
             wrong = warnings_of(face, place, image, crops[-1], self.estimator.input_side)
             warnings.append(", ".join(wrong))
         return _Found(name, image, [*faces], crops, warnings, "" if faces else "no face found")
@@ -204,14 +209,10 @@ def _no_face(one: _Found) -> Row:
 
 def _named(
     images: "Picture | Tensor | Iterable[Picture | Tensor]",
-) -> Iterator[tuple[str, Picture]]:
+) -> Iterator[tuple[str, Picture | Tensor]]:
     several = images if _several(images) else [images]
     for number, image in enumerate(several):  # type: ignore[arg-type]
-        if isinstance(image, Tensor):
-            yield str(number), _array_of(image)
-        else:
-            name = image if isinstance(image, str | Path) else number
-            yield str(name), image
+        yield str(image if isinstance(image, str | Path) else number), image
 
 
 def _several(images: object) -> bool:
@@ -220,9 +221,27 @@ def _several(images: object) -> bool:
     return not isinstance(images, str | Path | Image.Image)
 
 
+def _read(picture: Picture | Tensor | bytes) -> Image.Image:
+    if isinstance(picture, bytes):
+        return read_bytes(picture)
+    return read_picture(_array_of(picture) if isinstance(picture, Tensor) else picture)
+
+
 def _array_of(image: Tensor) -> Pixels:
-    """(C, H, W) uint8 in 0..255, or float in 0..1 -> (H, W, C) uint8, or (H, W) if C is 1."""
+    """(C, H, W) uint8 in 0..255, or float in 0..1 -> (H, W, C) uint8, or (H, W) if C is 1.
+
+    Raises:
+        ValueError: if its shape or its values are others.
+    """
+    if image.ndim != 3 or image.numel() == 0:
+        raise ValueError(f"a tensor of shape {tuple(image.shape)}: it must be (3, H, W)")
     if image.is_floating_point():
+        low, high = (float(value) for value in image.detach().aminmax())
+        if not (low > -HALF_STEP and high < 1 + HALF_STEP):  # NaN is refused, too
+            raise ValueError(
+                f"a float tensor of values from {low:.4g} to {high:.4g}: they must be within 0 to"
+                f" 1; as uint8 they may be 0 to 255"
+            )
         image = image.detach().mul(255).round().clamp(0, 255).to(torch.uint8)
     pixels: Pixels = image.cpu().numpy()
     return pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)

@@ -79,6 +79,27 @@ def test_outside_the_picture_is_black():
     assert share_outside(white, Place(20 + 20j, 1 + 0j)) == 0
 
 
+def test_of_a_crop_far_beyond_its_picture_only_the_picture_is_read():
+    """Against a picture that has the black around it already."""
+    small = Image.effect_noise((90, 70), 60).convert("RGB")
+    large = Image.new("RGB", (700, 700))
+    large.paste(small, (301, 287))
+    for step in (0.9 + 0j, 1.6 * np.exp(0.3j), 1.7 + 0.1j):
+        place = Place(-150 - 130j, step)
+        moved = Place(place.origin + 301 + 287j, step)
+        apart = crop(small, place).astype(int) - crop(large, moved)
+        assert abs(apart).max() <= 1
+    pixels = crop(Image.new("RGB", (3000, 3000), "white"), Place(-6000 - 6000j, 74 + 0j))
+    assert 1500 < (pixels[..., 0] > 127).sum() < 1800  # (3000 / 74) squared
+    assert (crop(small, Place(1e19 + 0j, 1 + 0j)) == 0).all()
+
+
+@pytest.mark.parametrize("step", [0j, 3j, complex("nan")])
+def test_a_crop_that_cannot_be_is_refused(step: complex):
+    with pytest.raises(ValueError, match="it must be above 0 and at most 500, 5 times the picture"):
+        crop(Image.new("RGB", (100, 300)), Place(0j, step))
+
+
 def test_a_box_alone_gives_an_upright_crop_around_its_middle():
     place = place_of(of_box(np.array([100, 100, 300, 340.0])))
     assert abs(place.step.imag) < 0.02

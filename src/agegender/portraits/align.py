@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from agegender.data.cache import Pixels
@@ -13,6 +14,7 @@ SIDE = 200  # pixels of UTKFace's crops: dlib's face chips with a padding of 0.2
 TEMPLATE = np.array(
     [(59.62, 58.06), (137.67, 58.05), (98.44, 103.99), (63.86, 138.75), (133.30, 138.73)]
 )
+LARGEST = 5  # a crop's side, in the shorter sides of its picture: its face is three times as wide
 CORNERS = np.array([(0, 0), (SIDE, 0), (SIDE, SIDE), (0, SIDE)], dtype=float)
 
 
@@ -63,24 +65,50 @@ def crop(picture: Image.Image, place: Place) -> Pixels:
 
     Returns:
         (SIDE, SIDE, 3) uint8.
+
+    Raises:
+        ValueError: if the crop would be a point, or too large for its picture.
     """
+    side, most = place.scale * SIDE, LARGEST * min(picture.size)
+    if not 0 < side <= most:
+        raise ValueError(
+            f"a face's box or points ask for a crop of {side:.0f} pixels: it must be above 0 and at"
+            f" most {most}, {LARGEST} times the picture's shorter side"
+        )
     shrink = max(1.0, place.scale)
     corners = place.in_picture(CORNERS)
-    low = np.floor(corners.min(0) - 2 * shrink).astype(int)
-    size = np.ceil((corners.max(0) + 2 * shrink - low) / shrink).astype(int)
-    x, y = (int(value) for value in low)
-    width, height = (int(value) for value in size)
-    box = (0.0, 0.0, width * shrink, height * shrink)
-    part = picture.crop((x, y, x + int(np.ceil(box[2])), y + int(np.ceil(box[3]))))
-    if shrink > 1:
-        part = part.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=3)
-    step, origin = place.step / shrink, (place.origin - complex(x, y)) / shrink
+    low = np.floor(corners.min(0) - 2 * shrink)
+    size = np.ceil((corners.max(0) + 2 * shrink - low) / shrink)
+    # of the pixels after shrinking those in the picture, and two more: averages reach beyond it
+    first = np.maximum(np.floor(-low / shrink) - 2, 0)
+    last = np.minimum(np.ceil((np.array(picture.size) - low) / shrink) + 2, size)
+    if (first >= last).any():
+        return np.zeros((SIDE, SIDE, 3), np.uint8)
+    start = low + first * shrink
+    part = _shrunk(picture, start, (last - first).astype(int), shrink)
+    step, origin = place.step / shrink, (place.origin - complex(*start)) / shrink
     exact = (step.real, -step.imag, origin.real, step.imag, step.real, origin.imag)
     data = tuple(round(value, 9) for value in exact)  # Pillow cuts off: 2.99...9 would be 2
     chip = part.transform(
         (SIDE, SIDE), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR, fillcolor=0
     )
     return np.asarray(chip)
+
+
+def _shrunk(
+    picture: Image.Image, start: Values, size: npt.NDArray[np.int_], shrink: float
+) -> Image.Image:
+    """A part of a picture, black outside: `size` pixels, each the mean of `shrink` a side."""
+    corner = np.floor(start)
+    box = np.concatenate([start - corner, start - corner + size * shrink])
+    x, y, right, bottom = (int(v) for v in np.concatenate([corner, corner + np.ceil(box[2:])]))
+    part = picture.crop((x, y, right, bottom))
+    if shrink == 1:
+        return part
+    width, height = (int(value) for value in size)
+    left, top, *ends = (float(value) for value in box)
+    whole = (left, top, min(ends[0], part.width), min(ends[1], part.height))
+    return part.resize((width, height), Image.Resampling.BILINEAR, box=whole, reducing_gap=3)
 
 
 def share_outside(picture: Image.Image, place: Place) -> float:

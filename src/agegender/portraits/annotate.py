@@ -10,25 +10,24 @@ from PIL import Image, ImageDraw, ImageFont
 from agegender.portraits.faces import BOX, POINTS
 
 LEAST = 480  # pixels of the longest side of a copy, so that labels can be read
+LETTERS = 11  # pixels of the smallest ones
+JPEG_SIDE = 65_500  # pixels that the JPEG library allows
 LINE, TEXT = (255, 214, 10), (0, 0, 0)
 
 
 def annotated(picture: Image.Image, rows: Sequence[Mapping[str, Any]]) -> Image.Image:
     """A copy of a picture with boxes, points and labels.
 
-    A small picture is enlarged first; letters grow with the picture, and shrink with small faces as
-    far as they can still be read. A label goes where no other one is.
+    A small or narrow picture is enlarged first, until labels fit; letters grow with the picture,
+    and shrink with small faces as far as they can still be read. A label goes where no other is.
 
     Args:
         picture: RGB.
         rows: of its faces, as `agegender.reader` has them.
     """
-    grow = max(1, math.ceil(LEAST / max(picture.size)))
-    copy = (
-        picture.resize((picture.width * grow, picture.height * grow))
-        if grow > 1
-        else picture.copy()
-    )
+    grow = _growth(picture.size, [label_of(row) for row in rows if row["face"]])
+    size = (max(1, round(picture.width * grow)), max(1, round(picture.height * grow)))
+    copy = picture.copy() if grow == 1 else picture.resize(size)
     draw = ImageDraw.Draw(copy)
     taken: list[tuple[float, float, float, float]] = []
     for row in rows:
@@ -47,11 +46,25 @@ def annotated(picture: Image.Image, rows: Sequence[Mapping[str, Any]]) -> Image.
     return copy
 
 
+def _growth(size: tuple[int, int], labels: Sequence[str]) -> float:
+    """How many times as large a copy is: a whole number, or less than 1 if JPEG forces it."""
+    widest = max((_extent(text, LETTERS)[0] for text in labels), default=0.0)
+    wanted = max(1, math.ceil(LEAST / max(size)), math.ceil(widest / size[0]))
+    return min(wanted, JPEG_SIDE / max(size))
+
+
 def label_of(row: Mapping[str, Any]) -> str:
     """What is written at a face, for instance `34 (27-41), female 98%`."""
-    low, high, p = row["age_lo"], row["age_hi"], row["p_female"]
-    between = "" if np.isnan(low) else f" ({low:.0f}-{high:.0f})"
-    return f"{row['age_pred']:.0f}{between}, {row['gender']} {max(p, 1 - p):.0%}"
+    years, p = between(row["age_lo"], row["age_hi"]), row["p_female"]
+    interval = f" ({years})" if years else ""
+    return f"{row['age_pred']:.0f}{interval}, {row['gender']} {max(p, 1 - p):.0%}"
+
+
+def between(low: float | None, high: float | None) -> str:
+    """An interval in whole years: `27-41`; `0-?` without an upper end; nothing if there is none."""
+    if low is None or math.isnan(low):
+        return ""
+    return f"{low:.0f}-" + ("?" if high is None or math.isinf(high) else f"{high:.0f}")
 
 
 def _label(
@@ -62,14 +75,13 @@ def _label(
     taken: Sequence[tuple[float, float, float, float]],
 ) -> tuple[float, float, float, float]:
     """Write at a box, and give back where."""
-    largest, least = max(size) / 28, max(size) / 60
-    font = ImageFont.load_default(
-        size=float(np.clip((box[2] - box[0]) / 7, max(least, 11), largest))
-    )
-    width, height = (value * 1.0 for value in draw.textbbox((0, 0), text, font=font)[2:])
-    pad = height / 5
-    width, height = width + 2 * pad, height + 2 * pad
-    x = min(max(box[0], 0), size[0] - width)
+    largest, least = max(size) / 28, max(max(size) / 60, LETTERS)
+    letters = float(np.clip((box[2] - box[0]) / 7, least, largest))
+    fitting = letters * size[0] / _extent(text, letters)[0]
+    letters = max(min(letters, fitting), LETTERS)
+    width, height = _extent(text, letters)
+    pad = height / 7
+    x = max(0, min(box[0], size[0] - width))
     places = [box[1] - height, box[3], box[1] + pad, *np.arange(0, size[1] - height, height / 2)]
     for y in places:
         y = min(max(y, 0), size[1] - height)
@@ -77,8 +89,15 @@ def _label(
         if not any(_meet(spot, other) for other in taken):
             break
     draw.rectangle(spot, fill=LINE)
+    font = ImageFont.load_default(size=letters)
     draw.text((x + pad, y + pad / 2), text, fill=TEXT, font=font)
     return spot
+
+
+def _extent(text: str, letters: float) -> tuple[float, float]:
+    """Width and height of a label, with a fifth of the text's height around it."""
+    _, _, width, height = ImageFont.load_default(size=letters).getbbox(text)
+    return width + 2 * height / 5, height + 2 * height / 5
 
 
 def _meet(one: Sequence[float], other: Sequence[float]) -> bool:

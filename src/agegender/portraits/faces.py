@@ -23,6 +23,8 @@ IN_BOX = np.array(
     [(0.2667, 0.3723), (0.7314, 0.3724), (0.4979, 0.5852), (0.2920, 0.7458), (0.7052, 0.7458)]
 )
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes text that begins so
+
 
 class Face(NamedTuple):
     """A face in a picture; places are in pixels, (0, 0) the upper left corner of the first one.
@@ -61,7 +63,8 @@ def read_faces(csv: Path) -> dict[Path, list[Face]]:
         By the picture's absolute path.
 
     Raises:
-        InputError: if the table cannot be read, lacks columns or has a value that is no number.
+        InputError: if the table cannot be read, lacks columns, or has a value that is no number
+            or a box whose sides are in the wrong order.
     """
     try:
         table = pd.read_csv(csv)
@@ -88,16 +91,20 @@ def _face_of(row: Mapping[Any, Any], has_points: bool, has_box: bool, place: str
         box = np.array([row[name] for name in BOX if has_box], dtype=float)
     except (TypeError, ValueError):
         raise InputError(f"{place}: places must be numbers, in pixels") from None
+    boxed = not np.isnan(box).all()  # of no number, too, all are NaN
+    if boxed and not (np.isfinite(box).all() and (box[:2] < box[2:]).all()):
+        raise InputError(f"{place}: left must be less than right, and top less than bottom")
     if points.size and np.isfinite(points).all():
         face = of_points(points.reshape(5, 2))
-        return face._replace(box=box) if box.size and np.isfinite(box).all() else face
-    if not box.size or np.isnan(box).all():
-        return None
-    if not np.isfinite(box).all() or not (box[:2] < box[2:]).all():
-        raise InputError(f"{place}: left must be less than right, and top less than bottom")
-    return of_box(box)
+        return face._replace(box=box) if boxed else face
+    return of_box(box) if boxed else None
 
 
-def _found(file: str, folder: Path) -> Path:
-    here = Path(file)
+def as_cell(text: str) -> str:
+    """Text for a CSV file; what a spreadsheet would compute gets an apostrophe in front."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _found(cell: str, folder: Path) -> Path:
+    here = Path(cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell)
     return (here if here.exists() else folder / here).resolve()

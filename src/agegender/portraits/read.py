@@ -35,6 +35,10 @@ def read_picture(picture: Picture) -> Image.Image:
         return _of_array(picture)
     if isinstance(picture, Image.Image):
         _check_size(*picture.size)
+        try:
+            picture.load()
+        except Exception as error:  # Pillow lets any error of malformed pixels through
+            raise ValueError(f"damaged: {error}") from None
         return upright_rgb(picture)
     return read_bytes(_bytes_of(Path(picture)))
 
@@ -47,6 +51,8 @@ def read_bytes(data: bytes) -> Image.Image:
     Raises:
         ValueError: with the reason, if it cannot be used.
     """
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"larger than {MAX_BYTES:,} bytes")
     if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS and not reads_heif():
         raise ValueError("HEIC needs the extra heic: pip install 'agegender[heic]'")
     return upright_rgb(decode(data, (*FORMATS, *(["HEIF"] if reads_heif() else [])), MAX_PIXELS))
@@ -97,6 +103,8 @@ def _of_array(pixels: Pixels) -> Image.Image:
 
 
 def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width} x {height} pixels are too many (at most {MAX_PIXELS:,})")
     if min(width, height) < MIN_SIDE:
         raise ValueError(f"{width} x {height} pixels are too few (sides of at least {MIN_SIDE})")
 
