@@ -5,7 +5,7 @@ DEMO := runs/demo
 UTKFACE ?= UTKFace.tar.gz
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint types bench clean
+.PHONY: help setup demo app test test-all lint types bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ setup: .venv/installed  ## make .venv and install the project with all extras
 demo: setup  ## train and test the seed network on portraits drawn by code: about 2 minutes
 	rm -rf $(DEMO)
 	$(BIN)/python scripts/train.py experiment=demo output_dir=$(DEMO)
+
+app: setup  ## a page to try a network: make app CHECKPOINT=RUN/checkpoints/best.ckpt
+	$(BIN)/python scripts/app.py $(if $(CHECKPOINT),checkpoint=$(CHECKPOINT))
 
 test: setup  ## the default tests: under 10 minutes
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal

@@ -119,6 +119,8 @@ ALLOWED = {
         "reader", "schemas",
     },
     "unseen": {"checkpoint", "data.cache", "data.datamodule", "errors", "evaluate"},
+    "answer": {"portraits.annotate", "portraits.faces", "reader", "reports.page"},
+    "app": {"answer", "data.synthetic", "errors", "reader", "schemas"},
     "exported": {"data.cache", "models.net", "portraits.align"},
     "export": {
         "data.cache", "data.files", "errors", "estimators", "evaluate", "exported",

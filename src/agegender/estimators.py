@@ -17,6 +17,7 @@ from agegender.models.net import FlipAveraged, as_input
 from agegender.portraits.align import SIDE
 
 Values = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
 BATCH = 64  # crops that the network reads at once
 KEY = "agegender"  # of an exported file's metadata, which holds its version
 RUNTIMES = ("torch", "onnx")
@@ -29,11 +30,14 @@ class Answers(NamedTuple):
         age: (N,) years.
         age_sd: (N,) years, the spread of what it takes for possible; NaN if it says one age only.
         p_female: (N,) 0 to 1.
+        age_p: (N, Y) the probability of each of the years 0, 1, ..., Y - 1; None if it says one
+            age only, and from exported files, whose graphs do not give it.
     """
 
     age: Values
     age_sd: Values
     p_female: Values
+    age_p: Values | None = None
 
 
 class Estimator(Protocol):
@@ -90,14 +94,16 @@ class TorchEstimator:
     @torch.inference_mode()
     def __call__(self, crops: Sequence[Pixels]) -> Answers:
         """Crops of any size, (H, W, 3) uint8 each, as training would have read them."""
-        found = []
+        found, age_p = [], []
         for start in range(0, len(crops), BATCH):
             few = [Image.fromarray(crop) for crop in crops[start : start + BATCH]]
             pixels = np.stack([prepare(crop, self.channels, self.input_side) for crop in few])
             said = self.net(as_input(torch.from_numpy(pixels), self.layout))
             sd = torch.full_like(said.age, torch.nan) if said.age_sd is None else said.age_sd
             found.append([said.age.numpy(), sd.numpy(), said.gender_logit.sigmoid().numpy()])
-        return _joined(found)
+            if said.age_p is not None:
+                age_p.append(said.age_p.numpy())
+        return _joined(found, age_p)
 
 
 class OnnxEstimator:
@@ -145,7 +151,12 @@ class OnnxEstimator:
         return _joined(found)
 
 
-def _joined(found: list[list[npt.NDArray[np.float32]]]) -> Answers:
+def _joined(found: Sequence[Sequence[Floats]], age_p: Sequence[Floats] = ()) -> Answers:
     if not found:
-        return Answers(*(np.empty(0) for _ in Answers._fields))
-    return Answers(*(np.concatenate(part).astype(np.float64) for part in zip(*found, strict=True)))
+        return Answers(*(np.empty(0) for _ in range(3)))
+    age, age_sd, p_female = (_whole(part) for part in zip(*found, strict=True))
+    return Answers(age, age_sd, p_female, _whole(age_p) if age_p else None)
+
+
+def _whole(batches: Sequence[Floats]) -> Values:
+    return np.concatenate(batches).astype(np.float64)

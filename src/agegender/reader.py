@@ -44,10 +44,13 @@ class Looked(NamedTuple):
     Attributes:
         rows: one a face, or one with the reason why there is none; the keys are `COLUMNS`.
         picture: upright RGB; None if it could not be read.
+        age_p: (faces, Y) the probability of each of the years 0, 1, ..., Y - 1; None if there is no
+            face, or as in `agegender.estimators.Answers`.
     """
 
     rows: list[Row]
     picture: Image.Image | None
+    age_p: Values | None
 
 
 class _Found(NamedTuple):
@@ -136,10 +139,14 @@ class Model:
     def _answered(self, waiting: Sequence[_Found]) -> Iterator[Looked]:
         answers = self.estimator([crop for one in waiting for crop in one.crops])
         low, high = age_bounds(answers, self.estimator.calibration, self.level)
-        said = iter(zip(*answers, low, high, strict=True))
+        said = list(zip(answers.age, answers.age_sd, answers.p_female, low, high, strict=True))
+        start = 0
         for one in waiting:
-            rows = [_row(one, i, next(said)) for i in range(len(one.crops))]
-            yield Looked(rows or [_no_face(one)], one.picture)
+            mine = slice(start, start + len(one.crops))
+            start = mine.stop
+            rows = [_row(one, i, about) for i, about in enumerate(said[mine])]
+            age_p = answers.age_p[mine] if rows and answers.age_p is not None else None
+            yield Looked(rows or [_no_face(one)], one.picture, age_p)
 
 
 def age_bounds(

@@ -100,6 +100,19 @@ class PredictConfig:
 
 
 @dataclass
+class AppConfig:
+    """The keys of `app.yaml`."""
+
+    checkpoint: str | None = None
+    detector: str = "mtcnn"
+    runtime: str | None = None
+    level: float = 0.9
+    host: str = "127.0.0.1"
+    port: int | None = None
+    threads: int | None = None
+
+
+@dataclass
 class ExportConfig:
     """The keys of `export.yaml`; `data` is a group."""
 
@@ -118,4 +131,5 @@ SCHEMAS = {
     "suspects": SuspectsConfig,
     "predict": PredictConfig,
     "export": ExportConfig,
+    "app": AppConfig,
 }

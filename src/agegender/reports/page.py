@@ -96,12 +96,12 @@ def png(figure: Figure) -> bytes:
 def picture(drawn: Figure | bytes, alt: str) -> str:
     """A figure, or what `png` made of one, inlined; on a narrow screen it scrolls."""
     data = drawn if isinstance(drawn, bytes) else png(drawn)
-    return f'<div class="picture">{_image(data, "png", alt)}</div>'
+    return f'<div class="picture">{inlined(data, "png", alt)}</div>'
 
 
 def pictures(drawn: Sequence[tuple[bytes, str]]) -> str:
     """Small figures, each with its text for those who cannot see it, side by side."""
-    return f'<div class="figures">{"".join(_image(data, "png", alt) for data, alt in drawn)}</div>'
+    return f'<div class="figures">{"".join(inlined(data, "png", alt) for data, alt in drawn)}</div>'
 
 
 def table(frame: pd.DataFrame) -> str:
@@ -113,7 +113,7 @@ def table(frame: pd.DataFrame) -> str:
 def card(title: str, faces: Sequence[tuple[npt.NDArray[np.uint8], str]]) -> str:
     """A titled box of pictures, each (C, H, W) uint8 with its caption."""
     shown = "".join(
-        f"<figure>{_image(_jpeg(pixels), 'jpeg', caption)}"
+        f"<figure>{inlined(_jpeg(pixels), 'jpeg', caption)}"
         f"<figcaption>{escape(caption)}</figcaption></figure>"
         for pixels, caption in faces
     )
@@ -131,6 +131,7 @@ def _jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:
     return stream.getvalue()
 
 
-def _image(data: bytes, kind: str, alt: str) -> str:
+def inlined(data: bytes, kind: str, alt: str) -> str:
+    """A picture file's bytes as part of the page; kind is png or jpeg."""
     encoded = base64.b64encode(data).decode()
     return f'<img src="data:image/{kind};base64,{encoded}" alt="{escape(alt)}">'
