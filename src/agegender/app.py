@@ -56,7 +56,8 @@ CSS = """
 .said th, .said td { text-align: left; padding: .25rem .35rem !important; border: 0 !important;
   vertical-align: middle; border-bottom: 1px solid var(--border-color-primary) !important; }
 .said table, .said tr { border: 0 !important; }
-@media (max-width: 30rem) { .said table { font-size: .8rem; } }
+@media (max-width: 30rem) { .said table { font-size: .75rem; }
+  .said th, .said td { padding: .25rem .15rem !important; } }
 .said td img { display: inline; width: 2.6rem; border-radius: .2rem; vertical-align: middle; }
 """
 
@@ -115,6 +116,8 @@ def _model(given: AppConfig) -> Model:
         raise InputError(NO_CHECKPOINT)
     if given.detector == "boxes":
         raise InputError("detector=boxes is for scripts/predict.py: the page takes mtcnn or none")
+    if given.port is not None and not 0 < given.port < 65536:
+        raise InputError(f"port={given.port}: must be from 1 to 65535")
     if importlib.util.find_spec("gradio") is None:
         raise InputError("the page needs the extra app: pip install 'agegender[app]'")
     return open_model(given.checkpoint, given.detector, None, given.runtime, given.level)
@@ -141,9 +144,12 @@ def _launch(page: "gr.Blocks", given: AppConfig) -> None:
             css=CSS,
             app_kwargs={"middleware": [Middleware(OwnHostOnly)], "openapi_url": None},
         )
-    except OSError as error:
+    except OSError:
         place = f"host={given.host}" + (f" port={given.port}" if given.port else "")
-        raise InputError(f"the page cannot be shown at {place}: {error}") from None
+        raise InputError(
+            f"the page cannot be shown at {place}: take another port, if it is in use, or host, if"
+            f" it is none of this machine's"
+        ) from None
 
 
 def build(model: Model, folder: Path, several: bool) -> "gr.Blocks":
@@ -161,7 +167,8 @@ def build(model: Model, folder: Path, several: bool) -> "gr.Blocks":
             return None, gr.skip()
         return None, of_file(model, Path(given["path"]), folder)
 
-    with gr.Blocks(analytics_enabled=False, title=TITLE, delete_cache=LEFT_OVER) as page:
+    page: gr.Blocks = gr.Blocks(analytics_enabled=False, title=TITLE, delete_cache=LEFT_OVER)
+    with page:
         gr.HTML(ABOUT)
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
