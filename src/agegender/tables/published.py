@@ -28,6 +28,7 @@ def published(results: Path) -> dict[tuple[str, str], str]:
         ("docs/labels.md", "folds"): labels.folds_table(runs),
         ("docs/labels.md", "suspects"): labels.suspects_table(results / "suspect_verdicts.csv"),
         ("docs/models.md", "backbones"): speed.backbones_table(results / "benchmark.csv"),
+        (about_speed, "precision"): reproduction.precision_table(runs),
         (about_speed, "speedruns"): speed.speedruns_table(runs),
         (about_speed, "targets"): speed.targets_table(results / "benchmark.csv"),
         (about_speed, "ways"): speed.ways_table(results / "benchmark.csv"),
