@@ -273,7 +273,8 @@ def test_the_page_has_limits_and_no_way_out(page, checkpoint_file: Path):
         )
         with pytest.raises(HTTPError) as refused:
             urllib.request.urlopen(wanted)
-        assert refused.value.code == status, place
+        with refused.value:
+            assert refused.value.code == status, place
     with urllib.request.urlopen(f"{address}gradio_api/info") as answered:
         assert json.load(answered) == {"named_endpoints": {}, "unnamed_endpoints": {}}
     assert not files_in(temporary)
