@@ -107,13 +107,7 @@ def _of_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     val = ["val"] if cfg.part == "test" and not trained_on(data, "val", about) else []
     parts = [*val, "test", "test_keep"] if cfg.part == "test" else [cfg.part]
     predictions = predict_parts(module, data, parts, precision)
-    validated = known(data, cfg.part, about.get("val_digests", NONE)) if cfg.part != "val" else 0
-    if validated:
-        log.warning(
-            "%d faces of the %s part were validation faces of the training, by which its best epoch"
-            " was chosen: the figures flatter it",
-            *(validated, cfg.part),
-        )
+    validated = _validated_on(data, cfg.part, about)
     same = flip_average == about["config"]["flip_average"]
     # what was calibrated on a face says nothing about that face
     stored = about.get("calibration") if same and not validated else None
@@ -144,6 +138,20 @@ def _of_checkpoint(cfg: DictConfig) -> dict[str, Any]:
         sections = [*make_report(of), *more, facts_section(metrics["run"])]
         write_report(Path(cfg.output_dir), f"Report: {about['config']['name']}", sections)
     return metrics
+
+
+def _validated_on(data: FaceData, part: str, description: dict[str, Any]) -> int:
+    """How many faces of a part other than val chose the training's best epoch; warns of them."""
+    if part == "val":  # expected, and said elsewhere
+        return 0
+    found = known(data, part, description.get("val_digests", NONE))
+    if found:
+        log.warning(
+            "%d faces of the %s part were validation faces of the training, by which its best epoch"
+            " was chosen: the figures flatter it",
+            *(found, part),
+        )
+    return found
 
 
 def _check_unseen(cfg: DictConfig, data: FaceData, description: dict[str, Any]) -> int:
