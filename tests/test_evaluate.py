@@ -63,7 +63,7 @@ def test_intervals_follow_the_level_and_what_there_is_to_calibrate_on(run: Path,
     content = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
     del content["agegender"]["calibration"]
     (tmp_path / "old/checkpoints").mkdir(parents=True)
-    torch.save(content, tmp_path / "old/checkpoints/best.ckpt")
+    checkpoint.save(content, tmp_path / "old/checkpoints/best.ckpt")
     again = evaluated(tmp_path / "old", tmp_path / "from_old", "level=0.8")
     assert "validation faces of the split" in again["run"]["intervals"] != said
     table = pd.read_csv(tmp_path / "from_old/predictions.csv")
@@ -170,14 +170,14 @@ def test_foreign_damaged_and_hostile_checkpoints_are_refused(run: Path, tmp_path
                    "agegender.data.source.fetch", "agegender.models.cnn.glorot",
                    "agegender.models.net.nn.Module"):  # fmt: skip
         content["agegender"]["config"]["model"]["backbone"]["_target_"] = target
-        torch.save(content, path)
+        checkpoint.save(content, path)
         refused("may be built|no such thing|needs it")
     del content["agegender"]["config"]["model"]
-    torch.save(content, path)
+    checkpoint.save(content, path)
     refused("does not say what its network is")
     content["agegender"]["config"]["model"] = {"_target_": "agegender.models.net.Net"}
     content["agegender"]["config"]["model"]["backbone"] = {
         "_target_": "agegender.models.cnn.CNN", "image_size": 64,
     }  # fmt: skip
-    torch.save(content, path)
+    checkpoint.save(content, path)
     refused("does not fit its own network")

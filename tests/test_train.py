@@ -280,7 +280,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_checkpoint(
     content = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
     content["state_dict"]["net.age_head.out.bias"].fill_(torch.inf)
     broken = tmp_path / "broken.ckpt"
-    torch.save(content, broken)
+    checkpoint.save(content, broken)
     cfg = composed(*SMALL, f"output_dir={tmp_path}", f"ckpt_path={broken}", "trainer.max_epochs=3")
     with pytest.raises(TrainingDiverged, match=r"the train loss is inf at epoch 2, step 1 "):
         fit(cfg)

@@ -15,8 +15,10 @@ from lightning.pytorch.callbacks import (
     TQDMProgressBar,
     WeightAveraging,
 )
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from agegender.checkpoint import read, save
 from agegender.data.files import whole_file
 from agegender.module import FaceModule
 from agegender.usage import anonymous_mb, process_seconds
@@ -156,6 +158,22 @@ class RunCheckpoint(ModelCheckpoint):
         super().load_state_dict(
             {**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath}
         )
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Checkpoints with a digest, in place of Lightning's files.
+
+    Those are written in the system's folder for temporary files and moved, which is a copy, that
+    can be cut off in the middle, where the run lies on another disk.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        save(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
+        return read(Path(path))
 
 
 class Progress(TQDMProgressBar):

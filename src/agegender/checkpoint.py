@@ -1,5 +1,10 @@
 """Checkpoints that describe themselves: network, preprocessing, split and training files."""
 
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +20,9 @@ from agegender.data.files import whole_file
 from agegender.errors import InputError
 from agegender.models.net import AgeLoss, Net
 
+log = logging.getLogger(__name__)
 KEY = "agegender"  # where a checkpoint keeps what `describe` says
+DIGEST = "agegender_digest"  # and where the digest of all else in it
 PREFIX = "net."
 NETWORKS = ("agegender.models.", "agegender.losses.")  # all that a checkpoint may build
 
@@ -60,10 +67,79 @@ def keep_calibration(path: Path, calibration: dict[str, Any]) -> None:
 
     The file is replaced as a whole: cut off at any moment, the old or the new one is there.
     """
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = read(path)
     content[KEY]["calibration"] = calibration
+    save(content, path)
+
+
+def save(content: Mapping[str, Any], path: Path) -> None:
+    """Write a checkpoint with the digest of its content, whole or not at all."""
+    kept = {name: value for name, value in content.items() if name != DIGEST}
+    stream = BytesIO()  # torch's own writer makes an error without a reason of a full disk
+    torch.save({**kept, DIGEST: digest(kept)}, stream)
     with whole_file(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(stream.getbuffer())
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What `save` wrote, on the CPU.
+
+    torch compares no checksum of what it reads: that is done here. A checkpoint without a digest,
+    as earlier versions wrote them, is read with a warning.
+
+    Raises:
+        InputError: if the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"checkpoint={path} does not exist")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's reader lets any error of a malformed file through
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"checkpoint={path} cannot be read: {first}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"checkpoint={path} was not made by agegender: it does not say what it is")
+    written = content.pop(DIGEST, None)
+    if written is None:
+        _warn_unchecked(path)
+    elif written != digest(content):
+        raise InputError(
+            f"checkpoint={path} is damaged: its content is not what its digest says. Take another"
+            f" copy of it or another checkpoint"
+        )
+    return content
+
+
+@cache
+def _warn_unchecked(path: Path) -> None:
+    log.warning("checkpoint=%s has no digest: whether it is damaged cannot be told", path)
+
+
+def digest(content: object) -> str:
+    """SHA-256 of plain values and tensors, nested in any way; the same after saving and loading."""
+    sha = hashlib.sha256()
+    for piece in _pieces(content):
+        sha.update(piece)
+    return sha.hexdigest()
+
+
+def _pieces(value: object) -> Iterator[Any]:
+    """The bytes that a digest is of, in an order and with names that leave nothing open."""
+    if isinstance(value, Tensor):
+        yield f"tensor {value.dtype} {tuple(value.shape)};".encode()
+        yield value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    elif isinstance(value, Mapping):
+        yield f"map {len(value)};".encode()
+        for key, inner in value.items():
+            yield from _pieces(key)
+            yield from _pieces(inner)
+    elif isinstance(value, list | tuple):
+        yield f"list {len(value)};".encode()
+        for inner in value:
+            yield from _pieces(inner)
+    else:
+        told = repr(value).encode(errors="backslashreplace")
+        yield f"{type(value).__name__} {len(told)} ".encode() + told
 
 
 def short_digests(sha256: list[str]) -> Tensor:
@@ -78,14 +154,8 @@ def load(path: Path) -> Loaded:
     Raises:
         InputError: if the file is missing, damaged, or not a checkpoint of this project.
     """
-    if not path.is_file():
-        raise InputError(f"checkpoint={path} does not exist")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's reader lets any error of a malformed file through
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"checkpoint={path} cannot be read: {first}") from None
-    if not isinstance(content, dict) or KEY not in content or "state_dict" not in content:
+    content = read(path)
+    if KEY not in content or "state_dict" not in content:
         raise InputError(f"checkpoint={path} was not made by agegender: it does not say what it is")
     description = content[KEY]
     try:

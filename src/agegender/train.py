@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
 from agegender import checkpoint
+from agegender.callbacks import CheckpointFiles
 from agegender.config import RUN_FOLDER, build, check_config, plain
 from agegender.data.datamodule import FaceData
 from agegender.data.files import held, whole_file
@@ -64,7 +65,12 @@ def _fit(cfg: DictConfig, more: Sequence[pl.Callback], one_device: bool) -> dict
     module = build_module(cfg)
     loggers: list[Logger] = list(_built(cfg.logger).values())
     callbacks = _built(cfg.callbacks)
-    trainer: pl.Trainer = build(cfg.trainer, callbacks=[*callbacks.values(), *more], logger=loggers)
+    trainer: pl.Trainer = build(
+        cfg.trainer,
+        callbacks=[*callbacks.values(), *more],
+        logger=loggers,
+        plugins=[CheckpointFiles()],
+    )
     if one_device and trainer.world_size > 1:
         raise InputError(
             f"the trials of a sweep take one device each, not {trainer.world_size}: each process of"

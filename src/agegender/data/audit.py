@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from agegender.data.cache import open_pixels
 from agegender.data.copies import CANDIDATE, COARSE, SAME, SIDE, VERSION, near_copies
-from agegender.data.files import whole_file
+from agegender.data.files import seal, unsealed, whole_folder
 from agegender.data.table import Faces, release_table
 
 log = logging.getLogger(__name__)
@@ -66,8 +67,9 @@ def find_pairs(faces: Faces, cache_dir: Path) -> pd.DataFrame:
         pictures' fine detail, up to 1) and mirrored.
     """
     key = f"{VERSION} {SIDE} {CANDIDATE} {COARSE} {SAME} {faces.digest}"
-    path = cache_dir / "audit" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.csv"
-    if not path.is_file():
+    place = cache_dir / "audit" / hashlib.sha256(key.encode()).hexdigest()[:16]
+    if unsealed(place) != {"key": key}:
+        shutil.rmtree(place, ignore_errors=True)
         log.info("looking for near copies among %d faces", len(faces.frame))
         distinct = faces.frame.reset_index(drop=True).drop_duplicates("sha256")
         order = distinct.sort_values("sha256").index.to_numpy()  # not that of the file names
@@ -75,9 +77,10 @@ def find_pairs(faces: Faces, cache_dir: Path) -> pd.DataFrame:
         found = near_copies(open_pixels(faces, cache_dir, 1, SIDE)[order, 0])
         ends = {f"sha256_{end}": digests[found[end]] for end in ("a", "b")}
         table = found.assign(**ends, agreement=found["agreement"].round(4))
-        with whole_file(path) as temporary:
-            table[no_pairs().columns].to_csv(temporary, index=False)
-    return pd.read_csv(path)
+        with whole_folder(place) as temporary:
+            table[no_pairs().columns].to_csv(temporary / "pairs.csv", index=False)
+            seal(temporary, {"key": key})
+    return pd.read_csv(place / "pairs.csv")
 
 
 def connect(frame: pd.DataFrame, pairs: pd.DataFrame) -> npt.NDArray[np.str_]:

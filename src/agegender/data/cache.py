@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from agegender.data.files import whole_folder, write_json
+from agegender.data.files import seal, unsealed, whole_folder
 from agegender.data.table import Faces, open_image
 from agegender.errors import InputError
 
@@ -69,11 +69,11 @@ def open_pixels(faces: Faces, cache_dir: Path, channels: int, size: int) -> Pixe
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     place = cache_dir / "pixels" / f"{size}px-{channels}ch-{name}"
-    if not (place / "manifest.json").is_file():
+    if unsealed(place) != key:
         shutil.rmtree(place, ignore_errors=True)
         with whole_folder(place) as temporary:
             _build(faces, temporary / "pixels.npy", channels, size)
-            write_json(temporary / "manifest.json", key)
+            seal(temporary, key)
     pixels: Pixels = np.load(place / "pixels.npy", mmap_mode="r")
     return pixels
 
@@ -81,6 +81,9 @@ def open_pixels(faces: Faces, cache_dir: Path, channels: int, size: int) -> Pixe
 def _build(faces: Faces, path: Path, channels: int, size: int) -> None:
     shape = (len(faces.frame), channels, size, size)
     pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # a full disk is told here; a write to the map would kill
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
     def decode(row: int, file: str, sha256: str) -> None:
         try:

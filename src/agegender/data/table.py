@@ -1,7 +1,7 @@
 """One row a face: what its file name says and what its bytes are."""
 
+import contextlib
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -12,13 +12,13 @@ from functools import cache
 from importlib import resources
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from agegender.data.files import whole_folder, write_json
+from agegender.data.files import seal, unsealed, whole_folder
 from agegender.errors import InputError
 
 SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}
@@ -141,11 +141,12 @@ def read_table(folder: Path, cache_dir: Path, labels: pd.DataFrame | None = None
         InputError: if the folder cannot be listed or holds no usable face.
     """
     names = _list_files(folder) if labels is None else labels["file"].tolist()
-    place = cache_dir / "tables" / _listing_key(folder, names, labels)
-    if not (place / "manifest.json").is_file():
+    key = _listing_key(folder, names, labels)
+    place = cache_dir / "tables" / key
+    facts = unsealed(place)
+    if facts is None:
         shutil.rmtree(place, ignore_errors=True)
-        _write_table(folder, names, labels, place)
-    manifest = json.loads((place / "manifest.json").read_text())
+        facts = _write_table(folder, names, labels, place, key)
     types = {"age_years": "float32", "gender": "int8", "race": "Int8", "group_id": "str"}
     frame = pd.read_csv(
         place / "faces.csv",
@@ -167,7 +168,7 @@ def read_table(folder: Path, cache_dir: Path, labels: pd.DataFrame | None = None
             f"no usable face in {folder}: {len(rejects)} files were rejected ({told or 'empty'})."
             f"{names_say}"
         )
-    return Faces(folder, frame, rejects, manifest["digest"], manifest["release"])
+    return Faces(folder, frame, rejects, facts["digest"], facts["release"])
 
 
 @cache
@@ -202,14 +203,19 @@ def _listing_key(folder: Path, names: list[str], labels: pd.DataFrame | None) ->
     sha = hashlib.sha256(f"{VERSION}\0{folder.resolve()}".encode())
     for name in names:
         path = folder / name
-        stat = path.stat() if path.exists() else path.lstat()
-        sha.update(f"\0{name}\0{stat.st_size}\0{stat.st_mtime_ns}".encode(errors="surrogateescape"))
+        with contextlib.suppress(FileNotFoundError):  # a file that has just gone
+            stat = path.stat() if path.exists() else path.lstat()
+            told = f"\0{name}\0{stat.st_size}\0{stat.st_mtime_ns}"
+            sha.update(told.encode(errors="surrogateescape"))
     if labels is not None:
         sha.update(labels.to_csv(index=False).encode())
     return sha.hexdigest()[:16]
 
 
-def _write_table(folder: Path, names: list[str], labels: pd.DataFrame | None, place: Path) -> None:
+def _write_table(
+    folder: Path, names: list[str], labels: pd.DataFrame | None, place: Path, key: str
+) -> dict[str, Any]:
+    """Check every file, and keep what was found; returns the facts of the kept folder."""
     faces, rejects = [], []
     if labels is None:
         label: Callable[[str], Name] = parse_name
@@ -239,8 +245,10 @@ def _write_table(folder: Path, names: list[str], labels: pd.DataFrame | None, pl
         frame["group_id"] = frame["group_id"].where(
             (named == "named ").to_numpy(), named.to_numpy()
         )
+    if not folder.is_dir() or _listing_key(folder, names, labels) != key:
+        raise InputError(f"{folder} has changed while it was read: start again")
     known = release_table().index
-    manifest = {
+    facts = {
         "digest": hashlib.sha256("\n".join(sorted(frame["sha256"])).encode()).hexdigest(),
         "release": int(frame["sha256"].str[:12].isin(known).sum()),
     }
@@ -249,7 +257,8 @@ def _write_table(folder: Path, names: list[str], labels: pd.DataFrame | None, pl
         pd.DataFrame(rejects, columns=["file", "reason"]).to_csv(
             temporary / "rejects.csv", index=False
         )
-        write_json(temporary / "manifest.json", manifest)
+        seal(temporary, facts)
+    return facts
 
 
 def _is_utf8(name: str) -> bool:
