@@ -1,7 +1,9 @@
 """What happens beside the training: the history, and what the run has cost."""
 
 import logging
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from lightning.pytorch.callbacks import (
     WeightAveraging,
 )
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from agegender.checkpoint import read, save
@@ -47,14 +50,23 @@ class History(Checkpoint):
         self._before = -process_seconds() if History.made else 0.0
         History.made += 1
         self._epoch_start = self._val_start = self._val_seconds = self._cpu_start = 0.0
+        self._open = False  # whether an epoch has begun and not ended
+        self._spent = (0.0, 0.0)  # seconds and processor seconds of it before it was cut off
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
+        return {"rows": self.rows, "spent": self._costs_so_far() if self._open else (0.0, 0.0)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = state_dict["rows"]
+        self._spent = state_dict.get("spent", (0.0, 0.0))
         # and a continued one goes on from where the one before was cut
         self._before += self.rows[-1]["since_start"] if self.rows else 0.0
+        self._before += self._spent[0]
+
+    def _costs_so_far(self) -> tuple[float, float]:
+        """Seconds and processor seconds of this epoch."""
+        wall, cpu = time.perf_counter() - self._epoch_start, time.process_time() - self._cpu_start
+        return wall + self._spent[0], cpu + self._spent[1]
 
     def costs(self) -> dict[str, float]:
         """wall_minutes, cpu_minutes, images_per_s (training only), peak_anonymous_mb."""
@@ -66,9 +78,14 @@ class History(Checkpoint):
             "peak_anonymous_mb": float(table["anonymous_mb"].max()),
         }
 
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        # an epoch that goes on where it was cut does not start again
+        self._epoch_start, self._cpu_start = time.perf_counter(), time.process_time()
+        self._open = True
+
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._epoch_start, self._cpu_start = time.perf_counter(), time.process_time()
-        self._val_seconds = 0.0
+        self._val_seconds, self._spent, self._open = 0.0, (0.0, 0.0), True
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._val_start = time.perf_counter()
@@ -78,10 +95,11 @@ class History(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, FaceModule)
-        seconds = time.perf_counter() - self._epoch_start
+        seconds, cpu_seconds = self._costs_so_far()
+        self._open = False
         logged = trainer.callback_metrics.items()
         metrics = {name: value.item() for name, value in logged if "/" in name}
-        mine = torch.tensor(time.process_time() - self._cpu_start, device=module.device)
+        mine = torch.tensor(cpu_seconds, device=module.device)
         row = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
@@ -158,6 +176,48 @@ class RunCheckpoint(ModelCheckpoint):
         super().load_state_dict(
             {**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath}
         )
+
+
+class Preemption(Checkpoint):
+    """Saves a checkpoint when SIGTERM asks the process to end, as SLURM does to take a node.
+
+    The step is ended first, or the validation after an epoch; continued, the training ends as if it
+    had never stopped. Processes that train together leave it to Lightning, which keeps the
+    checkpoint of the epoch before.
+
+    It is a Lightning `Checkpoint` so that it is called after all that a checkpoint holds is known.
+
+    Args:
+        path: of the checkpoint.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.asked = False
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.world_size == 1 and threading.current_thread() is threading.main_thread():
+            # until Lightning, whose own would cut a validation off, puts back what was there before
+            signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, *_: Any) -> None:
+        self.asked = True
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, i: int
+    ) -> None:
+        between = (i + 1) % trainer.accumulate_grad_batches == 0
+        if self.asked and between and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            trainer.save_checkpoint(self.path)
+            log.warning("SIGTERM: step %d is saved as %s", trainer.global_step, self.path)
+            raise SIGTERMException
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if self.asked:  # and the checkpoint of the epoch before has been written
+            raise SIGTERMException
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.on_train_epoch_start(trainer, module)
 
 
 class CheckpointFiles(TorchCheckpointIO):

@@ -1,5 +1,6 @@
 """What the scripts share: mistakes end in a sentence, with the nearest name to a mistyped one."""
 
+import errno
 import inspect
 import logging
 import os
@@ -19,11 +20,19 @@ from agegender.errors import InputError, ProcessLost, TrainingDiverged
 from agegender.schemas import SCHEMAS
 
 CONF = Path(__file__).parents[2] / "conf"
+FIXES = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.EROFS: "name a folder that can be written to",
+    errno.EACCES: "name a folder that can be written to",
+    errno.EPERM: "name a folder that can be written to",
+}
 
 
 def run(main: Callable[[], None]) -> None:
     """Call a Hydra main function; mistakes end in a sentence and exit status 2."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that errors come here, not to Hydra
+    logging.raiseExceptions = False  # a line that the log has no space for is not worth a traceback
     quieten()
     try:
         main()
@@ -33,6 +42,24 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(_complain("stopped; a run or a sweep can be continued", 130))
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(_complain(_with_hint(error), 2))
+    except (OSError, ValueError) as error:
+        cause = _of_system(error)
+        if cause is None:
+            raise
+        sys.exit(_complain(_told(cause), 1))
+
+
+def _of_system(error: BaseException | None) -> OSError | None:
+    """What the system has refused, if that is behind an error; logging's is a ValueError."""
+    while error is not None and not (isinstance(error, OSError) and error.errno):
+        error = error.__cause__
+    return error
+
+
+def _told(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    fix = f"; {FIXES[error.errno]} and start again" if error.errno in FIXES else ""
+    return f"{where}{error.strerror}{fix}. What was written whole before is kept"
 
 
 def quote_paths(key: str) -> None:
@@ -66,6 +93,7 @@ def quieten() -> None:
         ".*does not have many workers",  # a batch is one index into a memory map
         ".*is smaller than the logging interval",  # we log epochs
         ".*Checkpoint directory .* exists and is not empty",  # when a run is continued
+        ".*resuming from a checkpoint that ended before the epoch",  # its batches are left out
     ):
         warnings.filterwarnings("ignore", message)
 

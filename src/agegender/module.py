@@ -216,6 +216,12 @@ class FaceModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["agegender"] = self.description
+        if not self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:  # cut in an epoch
+            checkpoint["train_scores"] = self._scores("train").metric_state
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name, value in checkpoint.get("train_scores", {}).items():
+            setattr(self._scores("train"), name, value.to(self.device))
 
     def check_continues(self, before: dict[str, Any]) -> None:
         """Compare with the description in a checkpoint that is to be continued.

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
 from agegender import checkpoint
-from agegender.callbacks import CheckpointFiles
+from agegender.callbacks import CheckpointFiles, Preemption
 from agegender.config import RUN_FOLDER, build, check_config, plain
 from agegender.data.datamodule import FaceData
 from agegender.data.files import held, whole_file
@@ -26,6 +26,7 @@ from agegender.module import FaceModule
 from agegender.usage import forget_peak
 
 log = logging.getLogger(__name__)
+LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 # what gloo and NCCL say when another process has gone
 LOST = re.compile(r"closed by peer|reset by peer|broken pipe|timed? ?out|remote process", re.I)
 
@@ -67,7 +68,7 @@ def _fit(cfg: DictConfig, more: Sequence[pl.Callback], one_device: bool) -> dict
     callbacks = _built(cfg.callbacks)
     trainer: pl.Trainer = build(
         cfg.trainer,
-        callbacks=[*callbacks.values(), *more],
+        callbacks=[*callbacks.values(), *more, Preemption(output / LAST)],
         logger=loggers,
         plugins=[CheckpointFiles()],
     )
@@ -135,7 +136,7 @@ def _train(
     except RuntimeError as error:
         if not together or not LOST.search(str(error)):
             raise
-        kept = (output / "checkpoints/last.ckpt").is_file()
+        kept = (output / LAST).is_file()
         raise ProcessLost(
             f"another process of this training has ended early, so this one (of rank"
             f" {trainer.global_rank}) stops too: {str(error).splitlines()[0]}. "
@@ -190,13 +191,17 @@ def resume_path(ckpt_path: str | None, output: Path, first: bool) -> str | None:
         InputError: if it was asked for and is not there, or if a new run would mix with an old.
     """
     if ckpt_path is None:
-        if first and (output / "checkpoints").exists():
+        if first and any((output / name).exists() for name in (LAST, BEST)):
             raise InputError(
                 f"output_dir={output} already holds a run: continue it with ckpt_path=last, or give"
                 f" another folder"
             )
         return None
-    path = output / "checkpoints" / "last.ckpt" if ckpt_path == "last" else Path(ckpt_path)
+    path = Path(ckpt_path)
+    if ckpt_path == "last":  # a kill in the first epoch may leave the best one only
+        path = output / (
+            BEST if (output / BEST).exists() and not (output / LAST).exists() else LAST
+        )
     if not path.is_file():
         raise InputError(
             f"ckpt_path={ckpt_path}: there is nothing to continue, {path} does not exist. Give the"

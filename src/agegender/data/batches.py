@@ -1,6 +1,6 @@
 """Whole batches of faces out of the memory map, and the order they come in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -84,6 +84,7 @@ class ShuffledBatches(Sampler[Rows]):
         seed: of the order.
         chances: (n,) of each position, to draw n of them with replacement; None: each comes once.
         deal: which share is this process's.
+        done: how many batches an epoch that was cut off has had; they are left out.
     """
 
     def __init__(
@@ -93,9 +94,10 @@ class ShuffledBatches(Sampler[Rows]):
         seed: int,
         chances: Values | None = None,
         deal: Deal = Deal(),  # noqa: B008 - it cannot be changed
+        done: Callable[[], int] = int,
     ) -> None:
         self.n, self.batch_size, self.seed, self.epoch = n, batch_size, seed, 0
-        self.chances, self.deal = chances, deal
+        self.chances, self.deal, self.done = chances, deal, done
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -111,8 +113,9 @@ class ShuffledBatches(Sampler[Rows]):
         else:
             order = rng.choice(self.n, self.n, p=self.chances)
         order = order[: self.n - self.n % world]
-        for start in range(0, len(order), self.batch_size * world):
-            yield order[start : start + self.batch_size * world][rank::world]
+        step = self.batch_size * world
+        for start in range(self.done() % len(self) * step, len(order), step):
+            yield order[start : start + step][rank::world]
 
 
 class InOrderBatches(Sampler[Rows]):

@@ -174,8 +174,15 @@ class FaceData(pl.LightningDataModule):
     def train_dataloader(self) -> "DataLoader[Batch]":
         rows = self.rows("train")
         chances = age_chances(self.frame["age_years"].to_numpy()[rows], self.balance)
-        batches = ShuffledBatches(len(rows), self.batch_size, self.seed, chances, self._deal())
+        batches = ShuffledBatches(
+            len(rows), self.batch_size, self.seed, chances, self._deal(), self._done
+        )
         return self._loader(rows, batches)
+
+    def _done(self) -> int:
+        """How many batches an epoch has had when one is asked for first: 0 but after a cut."""
+        trainer = self.trainer
+        return trainer.fit_loop.epoch_loop.batch_progress.current.ready if trainer else 0
 
     def val_dataloader(self) -> "DataLoader[Batch]":
         deal = self._deal()
