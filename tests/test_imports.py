@@ -93,7 +93,7 @@ ALLOWED = {
     "provenance": set(),
     "schemas": set(),
     "config": {"errors", "machine", "schemas"},
-    "cli": {"config", "errors", "schemas"},
+    "cli": {"config", "data.files", "errors", "schemas"},
     "checkpoint": {"config", "data.datamodule", "data.files", "errors", "models.net"},
     "scoring": {"callbacks", "checkpoint", "data.datamodule", "models.net", "module", "report"},
     "evaluate": {

@@ -1,5 +1,6 @@
 """What the scripts share: mistakes end in a sentence, with the nearest name to a mistyped one."""
 
+import argparse
 import errno
 import inspect
 import logging
@@ -16,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from agegender.config import did_you_mean
+from agegender.data.files import check_sealed
 from agegender.errors import InputError, ProcessLost, TrainingDiverged
 from agegender.schemas import SCHEMAS
 
@@ -35,6 +37,7 @@ def run(main: Callable[[], None]) -> None:
     logging.raiseExceptions = False  # a line that the log has no space for is not worth a traceback
     quieten()
     try:
+        _check_config_file()
         main()
     except (InputError, ProcessLost, TrainingDiverged) as error:
         sys.exit(_complain(str(error), 2 if isinstance(error, InputError) else 1))
@@ -47,6 +50,16 @@ def run(main: Callable[[], None]) -> None:
         if cause is None:
             raise
         sys.exit(_complain(_told(cause), 1))
+
+
+def _check_config_file() -> None:
+    """Refuse a run's config that has changed, before Hydra reads it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    parser.add_argument("--config-name", "-cn", default="config")
+    given = parser.parse_known_args()[0]
+    if given.config_dir and (path := given.config_dir / f"{given.config_name}.yaml").is_file():
+        check_sealed(path)
 
 
 def _of_system(error: BaseException | None) -> OSError | None:

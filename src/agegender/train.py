@@ -18,7 +18,7 @@ from agegender import checkpoint
 from agegender.callbacks import CheckpointFiles, Preemption
 from agegender.config import RUN_FOLDER, build, check_config, plain
 from agegender.data.datamodule import FaceData
-from agegender.data.files import held, whole_file
+from agegender.data.files import held, whole_file, write_sealed
 from agegender.errors import InputError, ProcessLost
 from agegender.finish import finish, log_hyperparameters
 from agegender.machine import fastest_precision, keep_freed_memory, use_threads
@@ -159,23 +159,23 @@ def build_module(cfg: DictConfig) -> FaceModule:
         InputError: with what a constructor said.
     """
     loss = build(cfg.loss)
-    module = FaceModule(
-        net=build(cfg.model, decoder=loss),
-        loss=loss,
-        optimizer=build(cfg.optimizer),
-        scheduler=build(cfg.scheduler),
-        augment=build(cfg.augment),
-        weighting=build(cfg.weighting),
-        gender_smoothing=cfg.gender_smoothing,
-        seed=cfg.seed,
-        channels_last=cfg.channels_last,
-    )
-    if cfg.compile:
-        module.net.compile()  # in place: the names in checkpoints stay
-    try:
-        module.optimizers_for(total_steps=1)  # a bad value is told before any data is touched
+    try:  # a bad value is told before any data is touched
+        module = FaceModule(
+            net=build(cfg.model, decoder=loss),
+            loss=loss,
+            optimizer=build(cfg.optimizer),
+            scheduler=build(cfg.scheduler),
+            augment=build(cfg.augment),
+            weighting=build(cfg.weighting),
+            gender_smoothing=cfg.gender_smoothing,
+            seed=cfg.seed,
+            channels_last=cfg.channels_last,
+        )
+        module.optimizers_for(total_steps=1)
     except ValueError as error:
         raise InputError(str(error)) from error
+    if cfg.compile:
+        module.net.compile()  # in place: the names in checkpoints stay
     return module
 
 
@@ -213,8 +213,7 @@ def resume_path(ckpt_path: str | None, output: Path, first: bool) -> str | None:
 def save_inputs(cfg: DictConfig, data: FaceData, output: Path) -> None:
     """`config.yaml` (enough to repeat the run), `split.csv`, `copies.csv`, `rejects.csv`."""
     config = {**portable(cfg), "hydra": {"run": {"dir": "${output_dir}"}, "output_subdir": None}}
-    with whole_file(output / "config.yaml") as temporary:
-        temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
+    write_sealed(output / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
     frame = data.frame[data.frame["part"] != ""]
     with whole_file(output / "split.csv") as temporary:
         frame[["file", "part", "group_id"]].to_csv(temporary, index=False)

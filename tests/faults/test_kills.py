@@ -1,17 +1,32 @@
 """Runs that are killed or asked to end, at any moment, and what the next start does."""
 
+import json
+import multiprocessing
 import os
 import signal
+import tarfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 
+from agegender import checkpoint
+from agegender.data import synthetic
+from agegender.data.cache import open_pixels
+from agegender.data.files import in_turn
+from agegender.data.source import extract
+from agegender.data.table import read_table
+from agegender.evaluate import evaluate
+from agegender.export import export
 from agegender.train import fit
 
-from ..conftest import composed
-from ..test_train import CONTINUED, assert_same_run
+from ..conftest import composed, run_here
+from ..test_train import CONTINUED, assert_same_run, scores_of
+from .recorder import recorded
 
 WORDS = (
     *CONTINUED, "trainer.max_epochs=2", "data.batch_size=16", "trainer.precision=32-true",
@@ -45,7 +60,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("when", "step", "saved"),
-    [("step", 3, 4), ("step", 11, 12), ("validation", STEPS, STEPS), ("step", 2 * STEPS - 1, 16)],
+    [
+        pytest.param("step", 3, 4, marks=pytest.mark.slow),
+        ("step", 11, 12),
+        ("validation", STEPS, STEPS),
+        pytest.param("step", 2 * STEPS - 1, 16, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.filterwarnings("ignore:.*ended before the epoch")
 def test_sigterm_saves_the_step_and_it_goes_on_from_there(
@@ -58,3 +78,138 @@ def test_sigterm_saves_the_step_and_it_goes_on_from_there(
     assert not (tmp_path / "metrics.json").exists()
     fit(composed(*WORDS, f"output_dir={tmp_path}", "ckpt_path=last"))
     assert_same_run(whole, tmp_path)
+    recorded(f"SIGTERM: training, in a {when}", step, f"saved after step {saved}, the same end")
+
+
+# what a process does, given a folder of its own; the second time it finds what the first has left
+def extraction(folder: Path) -> dict[str, int]:
+    place = extract(folder.parent / "faces.tar", folder)
+    return {path.name: path.stat().st_size for path in place.iterdir()}
+
+
+def building(folder: Path) -> list[str]:
+    with in_turn(folder):
+        faces = read_table(synthetic.draw_folder(folder, 100, 0), folder)
+        return [faces.digest, str(np.asarray(open_pixels(faces, folder, 3, 96)).sum())]
+
+
+TRAINED = (
+    "data=synthetic", "data.drawn=160", "data.image_size=48", "report=false", "model.hidden=8",
+    "data.batch_size=16", "trainer.max_epochs=4", "trainer.precision=32-true", "augment=strong",
+    "logger.tensorboard=null", "callbacks.learning_rate=null",
+)  # fmt: skip
+
+
+def training(folder: Path) -> dict:
+    run = folder / "run"
+    found = [path for path in run.glob("checkpoints/*.ckpt") if checkpoint.read(path)]
+    goes_on = ["ckpt_path=last"] if found else []
+    fit(composed(*TRAINED, f"output_dir={run}", *goes_on))
+    return {**scores_of(run), "continued": bool(found)}
+
+
+def evaluation(folder: Path) -> dict:
+    of = folder.parent / "whole training/run/checkpoints/best.ckpt"
+    evaluate(composed(f"checkpoint={of}", f"output_dir={folder}", "report=false", name="evaluate"))
+    return scores_of(folder)
+
+
+def exporting(folder: Path) -> list:
+    of = folder.parent / "whole training/run/checkpoints/best.ckpt"
+    table = export(composed(f"checkpoint={of}", f"output_dir={folder}", "faces=8", name="export"))
+    return table[["form", "age_mae", "largest"]].round(4).to_numpy().tolist()
+
+
+def sweep(folder: Path) -> list:
+    words = ("trainer.max_epochs=2", "seed=1,2", f"hydra.sweep.dir={folder}")
+    status, said = run_here("train", "-m", *TRAINED, *words)
+    assert status == 0, said
+    return [scores_of(folder / f"seed-{seed}") for seed in (1, 2)]
+
+
+def child(work: Callable[[Path], object], folder: Path, result: Path) -> None:
+    result.with_suffix(".started").touch()
+    found = work(folder)
+    result.write_text(json.dumps(found, sort_keys=True))
+
+
+def started(work: Callable[[Path], object], folder: Path, result: Path):
+    """A process with all imports done, which has just begun."""
+    folder.mkdir(exist_ok=True)
+    result.with_suffix(".started").unlink(missing_ok=True)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "agegender.export"])
+    process = context.Process(target=child, args=(work, folder, result))
+    process.start()
+    while not result.with_suffix(".started").exists() and process.is_alive():
+        time.sleep(0.002)
+    return process
+
+
+STAGES = {extraction: 10, building: 10, training: 18, evaluation: 6, exporting: 2, sweep: 4}
+assert sum(STAGES.values()) == 50
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable:
+    """What each stage gives when nothing happens, and how many seconds it takes."""
+    base = tmp_path_factory.mktemp("kills")
+    faces = synthetic.draw_folder(base / "drawn", 100, 0)
+    with tarfile.open(base / "faces.tar", "w") as bundle:
+        bundle.add(faces, "UTKFace")
+    known: dict[str, tuple[str, float]] = {}
+
+    def whole(stage: Callable[[Path], object]) -> tuple[Path, str, float]:
+        name = stage.__name__
+        if name not in known:
+            if stage in (evaluation, exporting):
+                whole(training)
+            result = base / f"whole {name}.json"
+            process = started(stage, base / f"whole {name}", result)
+            begun = time.monotonic()
+            process.join()
+            known[name] = (result.read_text(), time.monotonic() - begun)
+        return base, *known[name]
+
+    return whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "seed"),
+    [(stage, seed) for stage, times in STAGES.items() for seed in range(times)],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_kill_at_any_moment_is_made_good_by_the_next_start(
+    stage: Callable, seed: int, undisturbed: Callable
+):
+    base, expected, seconds = undisturbed(stage)
+    folder, result = base / f"{stage.__name__} {seed}", base / f"{stage.__name__} {seed}.json"
+    how = (signal.SIGKILL, signal.SIGTERM)[seed % 2]
+    at = (seed + np.random.default_rng([seed, 7]).random()) / STAGES[stage]
+    process = started(stage, folder, result)
+    time.sleep(at * seconds)
+    if process.pid and process.is_alive():
+        os.kill(process.pid, how)
+    begun = time.monotonic()
+    process.join(60)
+    took = time.monotonic() - begun
+    assert not process.is_alive()
+    in_time = not result.exists()
+    after = "in the middle" if in_time else "after its end"
+    result.unlink(missing_ok=True)
+    process = started(stage, folder, result)
+    process.join()
+    assert process.exitcode == 0
+    found, wanted = json.loads(result.read_text()), json.loads(expected)
+    goes_on = ""
+    if stage is training:
+        goes_on = ", went on" if found.pop("continued") else ", started again"
+        wanted.pop("continued")
+    assert found == wanted
+    assert not [path for path in folder.rglob("*.tmp") if stage not in (evaluation, exporting)]
+    recorded(
+        f"{how.name}: {stage.__name__}, at {at:.0%} of its time, {after}",
+        seed,
+        f"ended within {took:.1f} s{goes_on}, the same result as undisturbed",
+    )

@@ -20,6 +20,7 @@ from agegender.errors import InputError
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"  # of a sealed folder
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")  # as named below
+SEALED = b"# SHA-256 of the lines below: %s. Remove this line if you edit them\n"
 BLOCK = 1 << 24  # bytes that a thread digests at a time
 
 
@@ -165,3 +166,26 @@ def _digest(path: Path) -> str:
 def write_json(path: Path, value: Any) -> None:
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def write_sealed(path: Path, text: str) -> None:
+    """Write a text whose first line is a comment with the digest of the others."""
+    data = text.encode()
+    with whole_file(path) as temporary:
+        temporary.write_bytes(SEALED % hashlib.sha256(data).hexdigest().encode() + data)
+
+
+def check_sealed(path: Path) -> None:
+    """Compare a text with the digest in its first line, if it has one.
+
+    Raises:
+        InputError: if it has changed.
+    """
+    first, _, rest = path.read_bytes().partition(b"\n")
+    start = SEALED.partition(b"%")[0]
+    expected = SEALED % hashlib.sha256(rest).hexdigest().encode()
+    if first.startswith(start) and first + b"\n" != expected:
+        raise InputError(
+            f"{path} is not as its run wrote it: it is damaged, or was edited. If that was meant,"
+            f" remove its first line"
+        )

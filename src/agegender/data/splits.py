@@ -4,6 +4,7 @@ A *split* is the scheme; a *part* is train, val or test.
 """
 
 import hashlib
+import logging
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ import pandas as pd
 
 from agegender.errors import InputError
 
+log = logging.getLogger(__name__)
 Split = Literal["holdout", "kfold", "random", "notebook", "coral", "file"]
 BY_GROUP: tuple[Split, ...] = ("holdout", "kfold")  # no group crosses parts in these
 FOLDS = 5
@@ -89,6 +91,8 @@ def _read_parts(split_file: Path, frame: pd.DataFrame) -> Parts:
         table = pd.read_csv(split_file, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read data.split_file={split_file}: {error}") from None
+    if table.isna().any(axis=None):
+        raise InputError(f"data.split_file={split_file} has a row with too few values: it is cut")
     missing = {"file", "part"} - set(table.columns)
     if missing:
         raise InputError(
@@ -113,5 +117,11 @@ def _read_parts(split_file: Path, frame: pd.DataFrame) -> Parts:
         raise InputError(
             f"data.split_file={split_file} names {len(absent)} files that are not in the data, the"
             f" first {absent.iloc[0]!r}: remove them, or name the data that has them"
+        )
+    left = frame.loc[chosen.isna(), "file"]
+    if len(left):
+        log.warning(
+            "data.split_file=%s leaves out %d of the %d faces, the first is %r",
+            *(split_file, len(left), len(frame), left.iloc[0]),
         )
     return chosen.fillna("").to_numpy(dtype="<U5")

@@ -42,11 +42,18 @@ class Trial(NamedTuple):
         write_json(self.file, {name: getattr(self, name) for name in self._fields[2:]})
 
     def metrics(self) -> dict[str, Any] | None:
-        """What stands in its `metrics.json`; None if it is not finished."""
+        """What stands in its `metrics.json`; None if it is not finished.
+
+        Raises:
+            InputError: if that cannot be read.
+        """
         path = self.folder / "metrics.json"
         if self.status != "finished" or not path.is_file():
             return None
-        found: dict[str, Any] = json.loads(path.read_text())
+        try:
+            found: dict[str, Any] = json.loads(path.read_text())
+        except ValueError as error:
+            raise InputError(f"{path} is damaged: {error}. Remove it to train anew") from None
         return found
 
 
