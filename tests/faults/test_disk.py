@@ -25,6 +25,10 @@ QUICK = (
 )  # fmt: skip
 
 
+def slow(free: int) -> object:
+    return pytest.param(free, marks=pytest.mark.slow)
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 3 MB."""
@@ -59,7 +63,7 @@ def told(said: str, status: int, *words: str) -> None:
 
 # of the log, whose last lines have no place
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("free", [0, 16_000, 300_000, 900_000])
+@pytest.mark.parametrize("free", [slow(0), 16_000, 300_000, slow(900_000)])
 def test_a_full_disk_ends_a_training_with_a_sentence(free: int, disk: Path):
     fill(disk, free)
     status, said = run_here("train", *QUICK, f"output_dir={disk}/run")
@@ -91,7 +95,7 @@ def test_a_full_disk_leaves_the_older_checkpoints(disk: Path):
         recorded(f"disk full: a checkpoint, {free} bytes free", 0, "a sentence, the older one kept")
 
 
-@pytest.mark.parametrize("free", [0, 50_000, 200_000, 400_000])
+@pytest.mark.parametrize("free", [slow(0), 50_000, slow(200_000), 400_000])
 def test_a_full_disk_ends_the_building_of_a_cache(free: int, disk: Path):
     # 40 portraits take 240 kB as files, and 160 kB as pixels
     fill(disk, free)

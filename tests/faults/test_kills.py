@@ -63,7 +63,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         pytest.param("step", 3, 4, marks=pytest.mark.slow),
         ("step", 11, 12),
-        ("validation", STEPS, STEPS),
+        pytest.param("validation", STEPS, STEPS, marks=pytest.mark.slow),
         pytest.param("step", 2 * STEPS - 1, 16, marks=pytest.mark.slow),
     ],
 )
@@ -83,7 +83,8 @@ def test_sigterm_saves_the_step_and_it_goes_on_from_there(
 
 # what a process does, given a folder of its own; the second time it finds what the first has left
 def extraction(folder: Path) -> dict[str, int]:
-    place = extract(folder.parent / "faces.tar", folder)
+    with in_turn(folder):
+        place = extract(folder.parent / "faces.tar", folder)
     return {path.name: path.stat().st_size for path in place.iterdir()}
 
 
@@ -212,4 +213,44 @@ def test_a_kill_at_any_moment_is_made_good_by_the_next_start(
         f"{how.name}: {stage.__name__}, at {at:.0%} of its time, {after}",
         seed,
         f"ended within {took:.1f} s{goes_on}, the same result as undisturbed",
+    )
+
+
+def killed_in_a_write(folder: Path) -> None:
+    """Trains, and is killed when half of a checkpoint is written, the n-th as `folder` says."""
+    left = [int(folder.name.split()[-1])]
+    whole = Path.write_bytes
+
+    def half(path: Path, data: bytes) -> int:
+        left[0] -= ".ckpt" in path.name
+        if not left[0]:
+            whole(path, data[: len(data) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(path, data)
+
+    Path.write_bytes = half
+    training(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [1, 2, 3, 5])  # best and last of the first epoch, and later ones
+def test_a_kill_in_the_write_of_a_checkpoint_leaves_the_one_before(n: int, undisturbed: Callable):
+    base, expected, _ = undisturbed(training)
+    folder, result = base / f"write {n}", base / f"write {n}.json"
+    process = started(killed_in_a_write, folder, result)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert len(list(folder.rglob(".*.ckpt.*.tmp"))) == 1, "half a file, under another name"
+    process = started(training, folder, result)
+    process.join()
+    found, wanted = json.loads(result.read_text()), json.loads(expected)
+    assert found.pop("continued") == (n > 1)
+    wanted.pop("continued")
+    assert found == wanted
+    assert not list(folder.rglob("*.tmp"))
+    goes_on = "went on" if n > 1 else "started again"
+    recorded(
+        f"SIGKILL: training, in the write of its checkpoint number {n}",
+        n,
+        f"{goes_on}, the same result as undisturbed",
     )
