@@ -124,4 +124,5 @@ def _read_parts(split_file: Path, frame: pd.DataFrame) -> Parts:
             "data.split_file=%s leaves out %d of the %d faces, the first is %r",
             *(split_file, len(left), len(frame), left.iloc[0]),
         )
-    return chosen.fillna("").to_numpy(dtype="<U5")
+    # a column of nothing but gaps is one of numbers
+    return chosen.astype(object).fillna("").to_numpy(dtype="<U5")
