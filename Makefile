@@ -21,7 +21,7 @@ demo: setup  ## train and test the seed network on portraits drawn by code: abou
 	rm -rf $(DEMO)
 	$(BIN)/python scripts/train.py experiment=demo output_dir=$(DEMO)
 
-app: setup  ## a page to try a network: make app CHECKPOINT=RUN/checkpoints/best.ckpt
+app: setup  ## a page to try the shipped network, or another: make app CHECKPOINT=RUN/checkpoints/best.ckpt
 	$(BIN)/python scripts/app.py $(if $(CHECKPOINT),checkpoint=$(CHECKPOINT))
 
 test: setup  ## the default tests: under 10 minutes

@@ -1,8 +1,9 @@
 """Find and align real crops again, in scenes; write how far off they come out, and what it costs.
 
-    python scripts/geometry.py checkpoint=RUN/checkpoints/best.ckpt data.archive=UTKFace.tar.gz
+    python scripts/geometry.py data.archive=UTKFace.tar.gz
 
-Every other word is one of scripts/evaluate.py. Writes portrait.csv.
+Of the shipped network, or another: checkpoint=RUN/checkpoints/best.ckpt. Every other word is one of
+scripts/evaluate.py. Writes portrait.csv.
 """
 
 import argparse

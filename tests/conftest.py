@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from agegender import config
 from agegender.data import synthetic
+from agegender.data.files import in_turn
 from agegender.data.table import Faces, read_table
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +90,8 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def drawn(cache_dir: Path) -> Faces:
     """A table of drawn portraits."""
-    return read_table(synthetic.draw_folder(cache_dir, DRAWN, 0), cache_dir)
+    with in_turn(cache_dir):
+        return read_table(synthetic.draw_folder(cache_dir, DRAWN, 0), cache_dir)
 
 
 @pytest.fixture(scope="session")
@@ -116,4 +118,5 @@ def utkface(utkface_archive: Path, cache_dir: Path) -> Faces:
     """The table of all of real UTKFace."""
     from agegender.data.source import extract
 
-    return read_table(extract(utkface_archive, cache_dir), cache_dir)
+    with in_turn(cache_dir):
+        return read_table(extract(utkface_archive, cache_dir), cache_dir)

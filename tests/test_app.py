@@ -171,7 +171,6 @@ def test_the_examples_are_faces_to_the_detector(photos: Model):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "checkpoint: name a trained network, RUN/checkpoints/best.ckpt"),
         (["checkpoint=gone.ckpt"], "checkpoint=gone.ckpt does not exist"),
         (["checkpoint=gone.ckpt", "detector=boxes"], "the page takes mtcnn or none"),
         (["checkpoint=gone.ckpt", "port=0"], "port=0: must be from 1 to 65535"),

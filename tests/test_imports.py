@@ -8,6 +8,7 @@ SOURCE = Path(__file__).parents[1] / "src/agegender"
 ALLOWED = {
     "errors": set(),
     "types": set(),
+    "command": set(),
     "machine": set(),
     "usage": set(),
     "scheduler": set(),
@@ -42,7 +43,10 @@ ALLOWED = {
     "intervals": {"calibration", "errors"},
     "robustness": set(),
     "explain": {"errors"},
-    "results": {"errors", "data.files", "sweeps.paired", "sweeps.records", "sweeps.summary"},
+    "results": {
+        "command", "errors", "data.files", "sweeps.paired", "sweeps.records", "sweeps.summary",
+    },
+    "tables.accuracy": {"tables.cells"},
     "tables.cells": set(),
     "tables.reproduction": {"errors", "report"},
     "tables.copies": {"data.copies", "tables.cells"},
@@ -51,8 +55,8 @@ ALLOWED = {
     "tables.portraits": set(),
     "tables.sweeps": {"sweeps.summary"},
     "tables.published": {
-        "errors", "data.files", "tables.copies", "tables.labels", "tables.portraits",
-        "tables.reproduction", "tables.speed", "tables.sweeps",
+        "errors", "data.files", "tables.accuracy", "tables.copies", "tables.labels",
+        "tables.portraits", "tables.reproduction", "tables.speed", "tables.sweeps",
     },
     "effect": {"errors"},
     "folds": {"data.splits", "errors", "report"},
@@ -87,8 +91,9 @@ ALLOWED = {
         "bootstrap", "data.files", "errors", "reports.data_tables", "reports.decision_figures",
         "reports.groups", "reports.page", "reports.predictions", "reports.sections",
     },
+    "reports.faceless": {"command", "data.files", "errors"},
     "reports.model_card": {
-        "bootstrap", "errors", "intervals", "reports.groups", "reports.sections",
+        "bootstrap", "command", "errors", "intervals", "reports.groups", "reports.sections",
     },
     "provenance": set(),
     "schemas": set(),
@@ -102,6 +107,7 @@ ALLOWED = {
         "reports.evaluation_report", "reports.predictions", "reports.sections", "robustness",
         "scoring",
     },
+    "ship": {"checkpoint", "command", "data.files", "errors"},
     "portraits.read": {"data.cache", "data.table"},
     "portraits.faces": {"errors"},
     "portraits.mtcnn": {"errors"},
@@ -111,11 +117,13 @@ ALLOWED = {
     "portraits.annotate": {"portraits.faces"},
     "estimators": {"checkpoint", "data.cache", "errors", "models.net", "portraits.align"},
     "reader": {
-        "data.cache", "errors", "estimators", "intervals", "portraits.align", "portraits.detect",
-        "portraits.faces", "portraits.judge", "portraits.mtcnn", "portraits.read",
+        "checkpoint", "data.cache", "errors", "estimators", "intervals", "portraits.align",
+        "portraits.detect", "portraits.faces", "portraits.judge", "portraits.mtcnn",
+        "portraits.read",
     },
     "predict": {
-        "data.files", "errors", "portraits.annotate", "portraits.faces", "portraits.read",
+        "checkpoint", "data.files", "errors", "portraits.annotate", "portraits.faces",
+        "portraits.read",
         "reader", "schemas",
     },
     "unseen": {"checkpoint", "data.cache", "data.datamodule", "errors", "evaluate"},
@@ -123,11 +131,12 @@ ALLOWED = {
     "app": {"answer", "data.synthetic", "errors", "reader", "schemas"},
     "exported": {"data.cache", "models.net", "portraits.align"},
     "export": {
-        "data.cache", "data.files", "errors", "estimators", "evaluate", "exported",
+        "checkpoint", "data.cache", "data.files", "errors", "estimators", "evaluate", "exported",
         "portraits.align", "provenance", "report", "unseen",
     },
     "geometry": {
-        "data.cache", "estimators", "portraits.align", "portraits.detect", "portraits.faces",
+        "checkpoint", "data.cache", "estimators", "portraits.align", "portraits.detect",
+        "portraits.faces",
         "portraits.mtcnn", "unseen",
     },
     "reports.suspects": {"data.files", "errors", "figures", "reports.page"},
@@ -164,14 +173,15 @@ ALLOWED = {
         "checkpoint", "data.cache", "errors", "estimators", "geometry", "portraits.align",
         "portraits.detect", "portraits.judge", "portraits.mtcnn", "portraits.read", "unseen",
     },
+    "bench.frontier": {"errors", "estimators", "portraits.align"},
     "bench.ways": {"bench.limits", "bench.link", "bench.loops"},
     "bench.rounds": {"errors", "usage"},
     "bench.summary": set(),
     "bench.ladder": {"bench.rounds", "bench.summary"},
     "bench.costs": {"bench.rounds"},
     "bench.growth": {
-        "bench.rounds", "data.cache", "data.copies", "data.datamodule", "data.table", "metrics",
-        "types",
+        "bench.rounds", "data.cache", "data.copies", "data.datamodule", "data.files", "data.table",
+        "metrics", "types",
     },
     "bench.compare": {"bench.ladder", "bench.rounds", "bench.summary", "data.datamodule"},
     "bench.run": {
@@ -191,17 +201,18 @@ LIGHTNING = {
 }  # fmt: skip
 WITHOUT_TORCH = {
     "sweeps.paired", "sweeps.records", "sweeps.summary", "tables.sweeps",
-    "usage", "bench.link", "bench.keras_way", "bench.rounds", "bench.summary", "bench.ladder",
+    "command", "usage", "bench.link", "bench.keras_way", "bench.rounds", "bench.summary",
+    "bench.ladder",
     "bench.costs", "report", "figures", "results", "tables.cells", "tables.reproduction",
-    "tables.copies", "tables.labels", "tables.portraits", "tables.speed", "tables.published",
-    "effect", "folds",
+    "tables.accuracy", "tables.copies", "tables.labels", "tables.portraits", "tables.speed",
+    "tables.published", "effect", "folds",
     "data.table", "data.splits", "data.cache", "data.pictures", "portraits.read",
     "portraits.faces", "portraits.align", "portraits.judge", "portraits.annotate", "reports.page",
     "reports.data_tables", "reports.data_figures", "reports.data_report", "reports.suspects",
     "bootstrap", "calibration", "intervals", "reports.predictions", "reports.headline",
     "reports.groups", "reports.coverage", "reports.operating", "reports.evaluation_figures",
     "reports.decision_figures", "reports.sections", "reports.trust_sections",
-    "reports.evaluation_report", "reports.comparison", "reports.model_card",
+    "reports.evaluation_report", "reports.comparison", "reports.faceless", "reports.model_card",
 }  # fmt: skip
 
 

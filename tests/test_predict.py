@@ -320,7 +320,6 @@ def test_a_picture_cut_in_the_middle_of_its_faces_is_looked_at_again(tmp_path: P
         (["input=a[*.jpg"], "input=a[*.jpg fits no file, neither as a name nor as a pattern"),
         (["input=/dev/null"], "input=/dev/null is neither a file nor a folder"),
         ([], "input=FILE, FOLDER or 'PATTERN': name the pictures to look at"),
-        (["input=bare", "checkpoint=null"], "checkpoint: name a trained network"),
         (["input=one.png", "checkpoint=gone.ckpt"], "checkpoint=gone.ckpt does not exist"),
         (["input=one.png", "checkpoint=gone.onnx"], "checkpoint=gone.onnx does not exist"),
         (["input=one.png", "checkpoint=one.png"], "checkpoint=one.png cannot be read"),

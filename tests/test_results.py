@@ -7,6 +7,7 @@ import pytest
 from agegender.errors import InputError
 from agegender.report import NOTEBOOK
 from agegender.results import COLUMNS, record, row_of
+from agegender.tables.accuracy import best_table
 from agegender.tables.published import published, put_table
 from agegender.tables.reproduction import precision_table, reproduction_table
 
@@ -100,6 +101,25 @@ def test_precisions_are_compared_on_one_split_only(tmp_path: Path):
     pd.DataFrame(rows).to_csv(table, index=False)
     with pytest.raises(InputError, match="of one split"):
         precision_table(table)
+
+
+def test_the_best_are_told_with_their_spread_and_intervals(tmp_path: Path):
+    runs = [finished_run(tmp_path / str(seed), seed, 4.0 + seed / 10, test=True) for seed in (1, 2)]
+    for run in runs:
+        metrics = json.loads((run / "metrics.json").read_text())
+        metrics["run"] |= {"name": "best", "part": "test", "cpu_minutes": 90.0}
+        metrics["test_keep"] = {"age_mae": 5.0, "gender_acc": 0.8}
+        (run / "metrics.json").write_text(json.dumps(metrics))
+        (run / "report").mkdir()
+        rows = [("age_mae", 4.0, 3.5, 4.5), ("gender_acc", 0.9, 0.88, 0.92)]
+        table = pd.DataFrame(rows, columns=["metric", "value", "lo", "hi"])
+        table.to_csv(run / "report/headline.csv", index=False)
+    record(runs, tmp_path / "runs.csv")
+    last = best_table(tmp_path / "runs.csv").splitlines()[-1]
+    assert last == (
+        "| `best` | full age range, `holdout` | 4.15 ± 0.07 | 3.50 to 4.50 | 90.0% ± 0.0%"
+        " | 88.0% to 92.0% | 5.00, 80.0% | 90 |"
+    )
 
 
 def test_a_document_without_a_place_is_told(tmp_path: Path):

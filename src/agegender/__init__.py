@@ -10,16 +10,17 @@ __version__ = "0.1.0"
 
 
 def load(
-    checkpoint: str | Path | None = None,
+    checkpoint: str | Path = "shipped",
     detector: str = "mtcnn",
     boxes: str | Path | None = None,
     runtime: str | None = None,
     level: float = 0.9,
 ) -> "Model":
-    """A trained network for pictures: `agegender.load("best.ckpt").predict("portrait.jpg")`.
+    """A trained network for pictures: `agegender.load().predict("portrait.jpg")`.
 
     Args:
-        checkpoint: RUN/checkpoints/best.ckpt, or a file that `scripts/export.py` has written.
+        checkpoint: RUN/checkpoints/best.ckpt, a file that `scripts/export.py` has written, or
+            shipped: the weights in the package (trained on UTKFace, for research only).
         detector: mtcnn finds faces in any picture; none takes each picture for a face crop in
             UTKFace's geometry; boxes takes the faces from a table.
         boxes: the table for detector="boxes": file, and a box or five points, in pixels.

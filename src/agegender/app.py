@@ -16,7 +16,7 @@ from PIL import Image
 from agegender.answer import answer
 from agegender.data import synthetic
 from agegender.errors import InputError
-from agegender.reader import NO_CHECKPOINT, Model, open_model
+from agegender.reader import Model, open_model
 from agegender.schemas import AppConfig
 
 if TYPE_CHECKING:
@@ -112,8 +112,6 @@ def serve(given: AppConfig) -> None:
 
 
 def _model(given: AppConfig) -> Model:
-    if not given.checkpoint:
-        raise InputError(NO_CHECKPOINT)
     if given.detector == "boxes":
         raise InputError("detector=boxes is for scripts/predict.py: the page takes mtcnn or none")
     if given.port is not None and not 0 < given.port < 65536:

@@ -23,6 +23,8 @@ from agegender.models.net import AgeLoss, Net
 log = logging.getLogger(__name__)
 KEY = "agegender"  # where a checkpoint keeps what `describe` says
 DIGEST = "agegender_digest"  # and where the digest of all else in it
+SHIPPED = "shipped"  # what the weights that come with the package are called
+SHIPPED_FILE = Path(__file__).parent / "weights/shipped.ckpt"
 PREFIX = "net."
 NETWORKS = ("agegender.models.", "agegender.losses.")  # all that a checkpoint may build
 
@@ -146,6 +148,11 @@ def short_digests(sha256: list[str]) -> Tensor:
     """Hex digests -> (N,) int64: the first 8 bytes of each."""
     whole = np.array([int(digest[:16], 16) for digest in sha256], dtype=np.uint64)
     return torch.from_numpy(whole.view(np.int64))
+
+
+def named(checkpoint: str | Path) -> Path:
+    """The file that is meant: a path, or `shipped` for the weights that come with the package."""
+    return SHIPPED_FILE if str(checkpoint) == SHIPPED else Path(checkpoint)
 
 
 def load(path: Path) -> Loaded:

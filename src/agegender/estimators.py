@@ -44,10 +44,12 @@ class Estimator(Protocol):
     """Crops in, answers out.
 
     `input_side` is the side in pixels of what the network itself reads, and `calibration` what its
-    checkpoint says of how sure it may be of an age, or None.
+    checkpoint says of how sure it may be of an age, or None. `notice` is what its users should
+    know, or empty.
     """
 
     input_side: int
+    notice: str
     calibration: dict[str, Any] | None
 
     def __call__(self, crops: Sequence[Pixels]) -> Answers: ...
@@ -90,6 +92,7 @@ class TorchEstimator:
         self.net = whole.to(memory_format=self.layout).eval().requires_grad_(False)
         self.input_side, self.channels = config["data"]["image_size"], config["data"]["channels"]
         self.calibration, self.description = about.get("calibration"), about
+        self.notice = about.get("notice", "")
 
     @torch.inference_mode()
     def __call__(self, crops: Sequence[Pixels]) -> Answers:
@@ -137,6 +140,7 @@ class OnnxEstimator:
             raise InputError(f"checkpoint={path} was not exported by agegender: it does not say so")
         self.input_side = int(about["image_size"])
         self.calibration = json.loads(about["calibration"])
+        self.notice = about.get("licence", "")
 
     def __call__(self, crops: Sequence[Pixels]) -> Answers:
         """Crops, (H, W, 3) uint8 each; those of another side than SIDE are resized to it."""

@@ -95,7 +95,7 @@ def _of_table(cfg: DictConfig) -> dict[str, Any]:
 def _of_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     """A network; its checkpoint brings its own config."""
     keep_freed_memory()
-    loaded = checkpoint.load(Path(cfg.checkpoint))
+    loaded = checkpoint.load(checkpoint.named(cfg.checkpoint))
     about = loaded.description
     data = data_of(cfg, about)
     data.setup("test")

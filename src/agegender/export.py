@@ -15,6 +15,7 @@ import torch
 from omegaconf import DictConfig
 
 import agegender
+from agegender import checkpoint
 from agegender.data.cache import Pixels
 from agegender.data.files import whole_file
 from agegender.errors import InputError
@@ -48,7 +49,7 @@ def export(cfg: DictConfig) -> pd.DataFrame:
         InputError: if the checkpoint or its data cannot be used, or if an answer of the fp32 form
             differs from PyTorch's by more than `TOLERANCES`.
     """
-    path, folder = Path(cfg.checkpoint), Path(cfg.output_dir)
+    path, folder = checkpoint.named(cfg.checkpoint), Path(cfg.output_dir)
     estimator = TorchEstimator(path)
     data, part, crops, frame = unseen_faces(cfg, estimator.description, cfg.faces, SIDE)
     said = estimator(crops)

@@ -1,7 +1,6 @@
 """Whether a face found anywhere in a picture becomes the crop that the network was trained on."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from omegaconf import DictConfig
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
+from agegender import checkpoint
 from agegender.data.cache import Pixels
 from agegender.estimators import Estimator, TorchEstimator
 from agegender.portraits.align import CORNERS, SIDE, Place, crop, place_of
@@ -52,7 +52,7 @@ def check(cfg: DictConfig, faces: int, seed: int = 0) -> pd.DataFrame:
         the detector's box alone), mae_crops (years, of the original crops), mae_portrait (of the
         same faces found and aligned again).
     """
-    estimator = TorchEstimator(Path(cfg.checkpoint))
+    estimator = TorchEstimator(checkpoint.named(cfg.checkpoint or checkpoint.SHIPPED))
     _, part, crops, frame = unseen_faces(cfg, estimator.description, faces, SIDE)
     age = frame["age_years"].to_numpy(np.float64)
     rows = [_row("the crop alone", ((Image.fromarray(one), WHOLE) for one in crops), crops, age,

@@ -15,12 +15,13 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from agegender import checkpoint
 from agegender.data.files import held, whole_file, write_json
 from agegender.errors import InputError
 from agegender.portraits.annotate import annotated, between
 from agegender.portraits.faces import as_cell
 from agegender.portraits.read import MAX_BYTES, SUFFIXES
-from agegender.reader import COLUMNS, NO_CHECKPOINT, Looked, Row, open_model
+from agegender.reader import COLUMNS, Looked, Row, open_model
 from agegender.schemas import PredictConfig
 
 log = logging.getLogger(__name__)
@@ -42,11 +43,11 @@ def predict(given: PredictConfig) -> tuple[list[Row], int, int]:
     Raises:
         InputError: if there is nothing to look at, or a word cannot be used.
     """
-    if given.checkpoint is None:
-        raise InputError(NO_CHECKPOINT)
     folder = Path(given.output_dir)
     files = list_files(given.input, folder / COPIES)
     model = open_model(given.checkpoint, given.detector, given.boxes, given.runtime, given.level)
+    if model.estimator.notice:
+        log.info("%s: %s", given.checkpoint, model.estimator.notice)
     with held(folder):
         done = _done(folder, given)
         # standard input may hold another picture each time
@@ -121,7 +122,7 @@ def _done(folder: Path, given: PredictConfig) -> set[str]:
         InputError: if the folder has another run's results.
     """
     settings = {
-        "checkpoint": _digest(Path(str(given.checkpoint))),
+        "checkpoint": _digest(checkpoint.named(given.checkpoint)),
         "detector": given.detector,
         "boxes": _digest(Path(given.boxes)) if given.boxes else None,
         "level": given.level,

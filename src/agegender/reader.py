@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from agegender.checkpoint import SHIPPED, named
 from agegender.data.cache import Pixels
 from agegender.errors import InputError
 from agegender.estimators import Answers, Estimator, Values, open_estimator
@@ -29,10 +30,6 @@ COLUMNS = (
 )  # fmt: skip
 FACES_AT_ONCE, PIXELS_AT_ONCE = 32, 50_000_000  # that wait for the network together
 HALF_STEP = 0.5 / 255  # of a tensor's values: what resampling leaves beyond 0 and 1 is less
-NO_CHECKPOINT = (
-    "checkpoint: name a trained network, RUN/checkpoints/best.ckpt or a file that scripts/export.py"
-    " has written; none comes with the package yet"
-)
 
 Row: TypeAlias = dict[str, Any]
 Find: TypeAlias = Callable[[Image.Image, Path | None], "list[Face] | None"]
@@ -160,7 +157,7 @@ def age_bounds(
 
 
 def open_model(
-    checkpoint: str | Path | None,
+    checkpoint: str | Path = SHIPPED,
     detector: str = "mtcnn",
     boxes: str | Path | None = None,
     runtime: str | None = None,
@@ -169,7 +166,7 @@ def open_model(
     """A model for pictures.
 
     Args:
-        checkpoint: a checkpoint, or an exported `.onnx` file.
+        checkpoint: a checkpoint, an exported `.onnx` file, or `shipped`: the package's own.
         detector: mtcnn; none: every picture is a face crop already; boxes: the user brings them.
         boxes: the table for the last; see `agegender.portraits.faces.read_faces`.
         runtime: torch or onnx; None: as the file's name ends.
@@ -178,10 +175,8 @@ def open_model(
     Raises:
         InputError: if the file or a word cannot be used.
     """
-    if checkpoint is None:
-        raise InputError(NO_CHECKPOINT)
     find = _detector(detector, Path(boxes) if boxes else None)
-    return Model(open_estimator(Path(checkpoint), runtime), find, level)
+    return Model(open_estimator(named(checkpoint), runtime), find, level)
 
 
 def _detector(detector: str, boxes: Path | None) -> Find:

@@ -1,12 +1,12 @@
 """Published figures: finished runs gathered in one CSV."""
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from agegender.command import for_anybody
 from agegender.data.files import whole_file
 from agegender.errors import InputError
 from agegender.sweeps.paired import paired
@@ -17,20 +17,19 @@ COLUMNS = [
     "date", "commit", "command", "experiment", "model", "loss", "split", "fold", "duplicates",
     "split_hash", "data_digest", "seed", "epochs", "best_epoch", "precision", "val_age_mae",
     "val_gender_acc", "val_best_age_mae", "val_best_gender_acc", "test_age_mae",
-    "test_gender_acc", "test_keep_age_mae", "test_keep_gender_acc", "test_clean_age_mae",
+    "test_gender_acc", "test_age_mae_lo", "test_age_mae_hi", "test_gender_acc_lo",
+    "test_gender_acc_hi", "test_keep_age_mae", "test_keep_gender_acc", "test_clean_age_mae",
     "test_clean_gender_acc", "wall_minutes", "cpu_minutes", "images_per_s", "seconds_to_notebook",
     "peak_rss_mb", "peak_anonymous_mb", "threads", "cpu", "torch", "lightning",
 ]  # fmt: skip
-
-# words of a command that only say where a run lay and how often it was cut
-OF_ONE_RUN = ("output_dir=", "ckpt_path=", "hydra.sweep.dir=")
 
 
 def row_of(run: Path) -> dict[str, Any]:
     """One row from a finished run's `metrics.json`.
 
     `val_*` are those of the last epoch, `val_best_*` and `test_*` those of the best checkpoint;
-    test columns are empty where the split has no such part.
+    test columns are empty where the split has no such part, and their 95 % intervals (`_lo`, `_hi`;
+    bootstrap over photographs) where the run has no report.
 
     Raises:
         InputError: if the run is not finished.
@@ -46,19 +45,30 @@ def row_of(run: Path) -> dict[str, Any]:
         for part in ("test", "test_keep", "test_clean")
         for name in ("age_mae", "gender_acc")
     }
-    words = shlex.split(about["command"])
     row = {
         **about,
-        "command": shlex.join(word for word in words if not word.startswith(OF_ONE_RUN)),
+        "command": for_anybody(about["command"]),
         "experiment": about["name"],
         "val_age_mae": last["age_mae"],
         "val_gender_acc": last["gender_acc"],
         "val_best_age_mae": best["age_mae"],
         "val_best_gender_acc": best["gender_acc"],
         **tests,
+        **(_intervals(run / "report/headline.csv") if about.get("part") == "test" else {}),
     }
     rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
     return {name: rounded.get(name) for name in COLUMNS}
+
+
+def _intervals(headline: Path) -> dict[str, float]:
+    if not headline.is_file():
+        return {}
+    table = pd.read_csv(headline).set_index("metric")
+    return {
+        f"test_{name}_{end}": float(table.loc[name, end])  # type: ignore[arg-type]
+        for name in ("age_mae", "gender_acc")
+        for end in ("lo", "hi")
+    }
 
 
 def record_trials(sweep: Path, name: str, results: Path) -> None:

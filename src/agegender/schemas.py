@@ -88,7 +88,7 @@ class PredictConfig:
     """The keys of `predict.yaml`."""
 
     input: Any = None
-    checkpoint: str | None = None
+    checkpoint: str = "shipped"
     detector: str = "mtcnn"
     boxes: str | None = None
     runtime: str | None = None
@@ -103,7 +103,7 @@ class PredictConfig:
 class AppConfig:
     """The keys of `app.yaml`."""
 
-    checkpoint: str | None = None
+    checkpoint: str = "shipped"
     detector: str = "mtcnn"
     runtime: str | None = None
     level: float = 0.9
@@ -116,7 +116,7 @@ class AppConfig:
 class ExportConfig:
     """The keys of `export.yaml`; `data` is a group."""
 
-    checkpoint: str = MISSING
+    checkpoint: str = "shipped"
     output_dir: str = MISSING
     smaller: bool = True
     faces: int = 500

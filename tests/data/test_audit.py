@@ -12,6 +12,7 @@ from PIL import Image, ImageEnhance
 from agegender.data import audit, copies
 from agegender.data.cache import open_pixels, prepare
 from agegender.data.datamodule import FaceData, apply_policy
+from agegender.data.files import in_turn
 from agegender.data.table import Faces, open_image, read_table
 
 from ..conftest import ROOT
@@ -53,7 +54,8 @@ def test_nearly_all_altered_copies_of_real_faces_are_found(utkface: Faces):
 def test_pairs_judged_by_eye_are_judged_alike(utkface: Faces, cache_dir: Path):
     verdicts = pd.read_csv(VERDICTS)
     assert len(verdicts) >= 100
-    pixels = open_pixels(utkface, cache_dir, 1, copies.SIDE)
+    with in_turn(cache_dir):
+        pixels = open_pixels(utkface, cache_dir, 1, copies.SIDE)
     row = pd.Series(range(len(utkface.frame)), index=utkface.frame["file"])
     left, right = (
         torch.from_numpy(np.array(pixels[row[verdicts[name]].to_numpy(), 0])).float()
@@ -70,8 +72,9 @@ def test_pairs_judged_by_eye_are_judged_alike(utkface: Faces, cache_dir: Path):
 
 @pytest.mark.slow
 def test_the_shipped_groups_are_what_the_audit_finds(utkface: Faces, cache_dir: Path):
-    shipped = audit.group_faces(utkface, cache_dir).frame
-    found = audit.work_out(utkface, cache_dir)
+    with in_turn(cache_dir):
+        shipped = audit.group_faces(utkface, cache_dir).frame
+        found = audit.work_out(utkface, cache_dir)
     # another decoder may move a pair that lies on the threshold
     assert (found["group_id"] == shipped["group_id"]).mean() > 0.999
     slices = audit.balanced_slices(shipped)

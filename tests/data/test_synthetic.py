@@ -3,6 +3,7 @@ import pytest
 
 from agegender.data import synthetic
 from agegender.data.cache import open_pixels
+from agegender.data.files import in_turn
 from agegender.data.table import Faces, read_table
 from agegender.train import fit
 
@@ -18,7 +19,8 @@ def test_a_portrait_hangs_on_its_seed_and_number_alone():
 
 
 def test_drawn_portraits_are_named_and_spread_like_utkface(cache_dir):
-    faces = read_table(synthetic.draw_folder(cache_dir, 400, 1), cache_dir)
+    with in_turn(cache_dir):
+        faces = read_table(synthetic.draw_folder(cache_dir, 400, 1), cache_dir)
     assert len(faces.frame) == 400
     assert faces.rejects.empty
     assert 0.4 < faces.frame["gender"].mean() < 0.6
@@ -30,7 +32,8 @@ def test_drawn_portraits_are_named_and_spread_like_utkface(cache_dir):
 
 
 def test_mean_brightness_tells_neither_age_nor_gender(drawn: Faces, cache_dir):
-    brightness = open_pixels(drawn, cache_dir, 3, 48).mean(axis=(2, 3))
+    with in_turn(cache_dir):
+        brightness = open_pixels(drawn, cache_dir, 3, 48).mean(axis=(2, 3))
     design = np.c_[brightness, np.ones(len(brightness))]
     age = drawn.frame["age_years"].to_numpy(float)
     fit = design @ np.linalg.lstsq(design, age, rcond=None)[0]

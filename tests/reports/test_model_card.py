@@ -1,12 +1,14 @@
 """The model card says what the run's files say."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from agegender.command import for_anybody
 from agegender.errors import InputError
 from agegender.reports.model_card import model_card
 from agegender.train import fit
@@ -26,13 +28,14 @@ def test_the_card_tells_the_runs_own_figures(run: Path, tmp_path: Path):
     card = (tmp_path / "CARD.md").read_text()
     metrics = json.loads((run / "metrics.json").read_text())
     about, test = metrics["run"], metrics["test"]
+    assert "output_dir=" not in card
     for told in (
         "# Model card: train",
         f"hash `{about['split_hash']}`",
         f"{about['parameters']:,} parameters",
         f"## Figures: test part, {test['n']} faces",
         f"| age MAE (years) | {test['age_mae']:.2f} (",
-        f"    {about['command']}\n",
+        f"    {for_anybody(about['command'])}\n",
         "non-commercial research",
         "*apparent* age",
         "Misuse",
@@ -44,6 +47,29 @@ def test_the_card_tells_the_runs_own_figures(run: Path, tmp_path: Path):
         assert f"| {group} (too few to judge) | {n} |" in card
     assert "nan" not in card
     assert f"Both were {about['intervals']}." in card
+
+
+def test_the_report_is_published_without_a_face(run: Path, tmp_path: Path):
+    words = ("--output", f"{tmp_path}/CARD.md", "--publish", f"{tmp_path}/public")
+    for _ in range(2):  # the second one takes the first one's place
+        assert run_script("model_card", str(run), *words).returncode == 0
+    public = tmp_path / "public"
+    report = {path.name for path in (run / "report").iterdir()}
+    assert {path.name for path in public.iterdir()} == report | {"report.md"}
+    told = (public / "report.md").read_text()
+    shown = set(re.findall(r"!\[[^\]]+\]\(([^)]+)\)", told))
+    assert shown == {name for name in report if name.endswith(".png")}
+    mae = json.loads((run / "metrics.json").read_text())["test"]["age_mae"]
+    assert f"| age MAE (years) | {mae:.2f} (" in told
+    assert "## Decisions" in told
+    assert "output_dir=" not in told
+    assert "jpeg" not in told
+    assert "<" not in told.replace("< ", "")
+    assert "## Faces" not in told
+    done = run_script("model_card", str(run), *words[:3], str(run))  # no place for a report
+    assert done.returncode == 2
+    assert "is no published report" in done.stderr
+    assert (run / "metrics.json").is_file()
 
 
 def test_a_card_of_the_validation_part_says_that_it_calibrated_itself(tmp_path: Path):

@@ -14,6 +14,7 @@ from agegender.bench.rounds import tell
 from agegender.data.cache import open_pixels
 from agegender.data.copies import SIDE, near_copies
 from agegender.data.datamodule import FaceData
+from agegender.data.files import in_turn
 from agegender.data.table import read_table
 from agegender.metrics import FaceMetrics
 from agegender.types import Batch, Outputs
@@ -33,7 +34,8 @@ def growth(data: FaceData, repeats: int) -> pd.DataFrame:
     """
     faces = data.faces
     total = len(faces.frame)
-    grey = open_pixels(faces, data.cache_dir, 1, SIDE)[:, 0]
+    with in_turn(data.cache_dir):
+        grey = open_pixels(faces, data.cache_dir, 1, SIDE)[:, 0]
     rng = np.random.default_rng(0)
     rows = []
     for n in (total // 8, total // 4, total // 2, total):

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from agegender.bootstrap import METRICS
+from agegender.command import for_anybody
 from agegender.errors import InputError
 from agegender.reports.groups import FEW
 from agegender.reports.sections import ranged, shown
@@ -173,8 +174,9 @@ def _robustness(measured: pd.DataFrame) -> str:
 
 def _reproduce(about: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {about[name]}" for name in ("agegender", "torch", "lightning"))
+    command = for_anybody(about["command"])
     return (
-        f"## How to reproduce\n\n    {about['command']}\n\nAt commit `{about['commit']}`, seed"
+        f"## How to reproduce\n\n    {command}\n\nAt commit `{about['commit']}`, seed"
         f" {about['seed']}, precision {about['precision']}, {about['epochs']} epochs (the best:"
         f" {about['best_epoch']}); {versions}; {about['cpu']}, {about['wall_minutes']:.0f}"
         f" minutes.\n"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from agegender.data.files import whole_file
 from agegender.errors import InputError
-from agegender.tables import copies, labels, portraits, reproduction, speed, sweeps
+from agegender.tables import accuracy, copies, labels, portraits, reproduction, speed, sweeps
 
 
 def published(results: Path) -> dict[tuple[str, str], str]:
@@ -20,6 +20,8 @@ def published(results: Path) -> dict[tuple[str, str], str]:
             runs, results / "keras_control.csv"
         ),
         ("README.md", "speedrun"): speed.speedrun_table(runs),
+        ("README.md", "best"): accuracy.best_table(runs),
+        ("docs/accuracy.md", "best"): accuracy.best_table(runs),
         (about_copies, "copies"): copies.copies_table(results / "copies_groups.csv"),
         (about_copies, "verdicts"): copies.verdicts_table(results / "copies_verdicts.csv"),
         (about_copies, "splits"): copies.splits_table(runs),
@@ -28,6 +30,7 @@ def published(results: Path) -> dict[tuple[str, str], str]:
         ("docs/labels.md", "folds"): labels.folds_table(runs),
         ("docs/labels.md", "suspects"): labels.suspects_table(results / "suspect_verdicts.csv"),
         ("docs/models.md", "backbones"): speed.backbones_table(results / "benchmark.csv"),
+        ("docs/models.md", "compact"): sweeps.paired_table(results / "compact_paired.csv"),
         (about_speed, "precision"): reproduction.precision_table(runs),
         (about_speed, "speedruns"): speed.speedruns_table(runs),
         (about_speed, "targets"): speed.targets_table(results / "benchmark.csv"),

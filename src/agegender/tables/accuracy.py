@@ -1,0 +1,43 @@
+"""What the longest trainings reach, and what of their recipe it is due to."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from agegender.tables.cells import mean_sd
+
+RECIPES = {"best": "full age range, `holdout`", "best_coral": "ages 21 to 60, `coral`"}
+
+
+def best_table(table: Path) -> str:
+    """The recipes `best` and `best_coral` on the test part, as Markdown.
+
+    Args:
+        table: `runs.csv`.
+    """
+    runs = pd.read_csv(table)
+    lines = [
+        "| `experiment=` | faces | test age MAE (years) | 95 % of drawing faces | test gender"
+        " accuracy | 95 % of drawing faces | with all copies: MAE, accuracy | CPU minutes |",
+        f"|{'---|' * 8}",
+    ]
+    for name, faces in RECIPES.items():
+        mine = runs[runs["experiment"] == name]
+        if mine.empty:
+            continue
+        cells = [
+            mean_sd(mine["test_age_mae"], "{:.2f}"),
+            _range(mine, "age_mae", "{:.2f}"),
+            mean_sd(mine["test_gender_acc"], "{:.1%}"),
+            _range(mine, "gender_acc", "{:.1%}"),
+            f"{mine['test_keep_age_mae'].mean():.2f}, {mine['test_keep_gender_acc'].mean():.1%}",
+            f"{mine['cpu_minutes'].mean():.0f}",
+        ]
+        lines.append(f"| `{name}` | {faces} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _range(runs: pd.DataFrame, name: str, form: str) -> str:
+    """The intervals' ends, over seeds on average."""
+    low, high = (runs[f"test_{name}_{end}"].mean() for end in ("lo", "hi"))
+    return f"{form.format(low)} to {form.format(high)}"
