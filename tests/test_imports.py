@@ -115,6 +115,7 @@ ALLOWED = {
     "portraits.align": {"data.cache", "portraits.faces"},
     "portraits.judge": {"data.cache", "data.pictures", "portraits.align", "portraits.faces"},
     "portraits.annotate": {"portraits.faces"},
+    "portraits.film": {"data.cache", "data.files", "errors", "portraits.read"},
     "estimators": {"checkpoint", "data.cache", "errors", "models.net", "portraits.align"},
     "reader": {
         "checkpoint", "data.cache", "errors", "estimators", "intervals", "portraits.align",
@@ -124,6 +125,10 @@ ALLOWED = {
     "predict": {
         "checkpoint", "data.files", "errors", "portraits.annotate", "portraits.faces",
         "portraits.read",
+        "reader", "schemas",
+    },
+    "video": {
+        "data.cache", "data.files", "errors", "portraits.annotate", "portraits.film", "predict",
         "reader", "schemas",
     },
     "unseen": {"checkpoint", "data.cache", "data.datamodule", "errors", "evaluate"},
@@ -207,8 +212,8 @@ WITHOUT_TORCH = {
     "tables.accuracy", "tables.copies", "tables.labels", "tables.portraits", "tables.speed",
     "tables.published", "effect", "folds",
     "data.table", "data.splits", "data.cache", "data.pictures", "portraits.read",
-    "portraits.faces", "portraits.align", "portraits.judge", "portraits.annotate", "reports.page",
-    "reports.data_tables", "reports.data_figures", "reports.data_report", "reports.suspects",
+    "portraits.faces", "portraits.align", "portraits.judge", "portraits.annotate", "portraits.film",
+    "reports.page", "reports.data_tables", "reports.data_figures", "reports.data_report", "reports.suspects",
     "bootstrap", "calibration", "intervals", "reports.predictions", "reports.headline",
     "reports.groups", "reports.coverage", "reports.operating", "reports.evaluation_figures",
     "reports.decision_figures", "reports.sections", "reports.trust_sections",

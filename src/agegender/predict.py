@@ -20,7 +20,7 @@ from agegender.data.files import held, whole_file, write_json
 from agegender.errors import InputError
 from agegender.portraits.annotate import annotated, between
 from agegender.portraits.faces import as_cell
-from agegender.portraits.read import MAX_BYTES, SUFFIXES
+from agegender.portraits.read import MAX_BYTES, SUFFIXES, VIDEOS
 from agegender.reader import COLUMNS, Looked, Row, open_model
 from agegender.schemas import PredictConfig
 
@@ -51,17 +51,17 @@ def predict(given: PredictConfig) -> tuple[list[Row], int, int]:
     with held(folder):
         done = _done(folder, given)
         # standard input may hold another picture each time
-        left = [file for file in files if file == STANDARD_INPUT or _shown(file) not in done]
+        left = [file for file in files if file == STANDARD_INPUT or shown(file) not in done]
         if done:
             log.info("%d of %d pictures are done already", len(files) - len(left), len(files))
-        looked = model.look((_shown(file), _content(file)) for file in left)
+        looked = model.look((shown(file), _content(file)) for file in left)
         with (folder / UNFINISHED).open("a", encoding="utf-8") as lines:
             for one in tqdm(looked, "looking", len(left), unit="picture", disable=None):
                 if given.annotate and one.picture is not None:
                     _draw(folder / COPIES, one)
-                lines.write("".join(_line(row) for row in one.rows))  # a picture at once
+                lines.write("".join(as_line(row) for row in one.rows))  # a picture at once
                 lines.flush()
-        return _finish(folder)
+        return finish(folder)
 
 
 def list_files(words: str | Sequence[str] | None, copies: Path | None = None) -> list[str]:
@@ -84,6 +84,8 @@ def list_files(words: str | Sequence[str] | None, copies: Path | None = None) ->
 
 
 def _files_of(word: str, drawn: str) -> list[str]:
+    if Path(word).suffix.lower() in VIDEOS and os.path.isfile(word):
+        raise InputError(f"input={word} is a video: look at it by scripts/video.py input=...")
     if word == STANDARD_INPUT or os.path.isfile(word):
         return [word]
     if os.path.isdir(word):
@@ -110,7 +112,7 @@ def _content(file: str) -> str | bytes:
     return sys.stdin.buffer.read(MAX_BYTES + 1) if file == STANDARD_INPUT else file
 
 
-def _shown(file: str) -> str:
+def shown(file: str) -> str:
     """A file's name as it can be written anywhere."""
     return file.encode(errors="backslashreplace").decode()
 
@@ -174,7 +176,7 @@ def _whole_pictures(part: Path) -> set[str]:
     return done
 
 
-def _line(row: Row) -> str:
+def as_line(row: Row) -> str:
     """A row as JSON, which knows no NaN and no infinity."""
     lost = {key for key, v in row.items() if isinstance(v, float) and not math.isfinite(v)}
     known = {key: None if key in lost else v for key, v in row.items()}
@@ -192,17 +194,21 @@ def _draw(folder: Path, one: Looked) -> None:
         annotated(one.picture, one.rows).save(temporary, format="JPEG", quality=92)
 
 
-def _finish(folder: Path) -> tuple[list[Row], int, int]:
-    """Write the table from the lines, some at a time, and give the lines their last name."""
+def finish(folder: Path, columns: Sequence[str] = COLUMNS) -> tuple[list[Row], int, int]:
+    """Write the table from the lines, some at a time, and give the lines their last name.
+
+    Returns:
+        The first rows; how many pictures there were, and how many of them without an answer.
+    """
     pictures = failed = 0
     with whole_file(folder / TABLE) as temporary:
         with temporary.open("w", encoding="utf-8", newline="") as table:
-            pd.DataFrame(columns=list(COLUMNS)).to_csv(table, index=False)
+            pd.DataFrame(columns=list(columns)).to_csv(table, index=False)
             for rows in _chunks(folder / UNFINISHED):
                 cells = [
                     row | {name: as_cell(row[name]) for name in ("file", "error")} for row in rows
                 ]
-                pd.DataFrame(cells, columns=list(COLUMNS)).to_csv(table, index=False, header=False)
+                pd.DataFrame(cells, columns=list(columns)).to_csv(table, index=False, header=False)
                 pictures += sum(row["face"] <= 1 for row in rows)
                 failed += sum(row["face"] == 0 for row in rows)
     os.replace(folder / UNFINISHED, folder / FINISHED)

@@ -100,6 +100,21 @@ class PredictConfig:
 
 
 @dataclass
+class VideoConfig:
+    """The keys of `video.yaml`."""
+
+    input: Any = None
+    checkpoint: str = "shipped"
+    every: int = 1
+    detector: str = "mtcnn"
+    runtime: str | None = None
+    level: float = 0.9
+    output_dir: str = MISSING
+    annotate: bool = False
+    threads: int | None = None
+
+
+@dataclass
 class AppConfig:
     """The keys of `app.yaml`."""
 
@@ -130,6 +145,7 @@ SCHEMAS = {
     "explore": ExploreConfig,
     "suspects": SuspectsConfig,
     "predict": PredictConfig,
+    "video": VideoConfig,
     "export": ExportConfig,
     "app": AppConfig,
 }

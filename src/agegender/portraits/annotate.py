@@ -15,7 +15,9 @@ JPEG_SIDE = 65_500  # pixels that the JPEG library allows
 LINE, TEXT = (255, 214, 10), (0, 0, 0)
 
 
-def annotated(picture: Image.Image, rows: Sequence[Mapping[str, Any]]) -> Image.Image:
+def annotated(
+    picture: Image.Image, rows: Sequence[Mapping[str, Any]], enlarge: bool = True
+) -> Image.Image:
     """A copy of a picture with boxes, points and labels.
 
     A small or narrow picture is enlarged first, until labels fit; letters grow with the picture,
@@ -24,8 +26,10 @@ def annotated(picture: Image.Image, rows: Sequence[Mapping[str, Any]]) -> Image.
     Args:
         picture: RGB.
         rows: of its faces, as `agegender.reader` has them.
+        enlarge: False leaves any picture its size.
     """
-    grow = _growth(picture.size, [label_of(row) for row in rows if row["face"]])
+    labels = [label_of(row) for row in rows if row["face"]]
+    grow = _growth(picture.size, labels) if enlarge else 1
     size = (max(1, round(picture.width * grow)), max(1, round(picture.height * grow)))
     copy = picture.copy() if grow == 1 else picture.resize(size)
     draw = ImageDraw.Draw(copy)
@@ -33,7 +37,7 @@ def annotated(picture: Image.Image, rows: Sequence[Mapping[str, Any]]) -> Image.
     for row in rows:
         if row["face"] == 0:
             continue
-        box = np.array([row[name] for name in BOX]) * grow
+        box = np.array([row[name] for name in BOX], dtype=float) * grow
         whole = np.isnan(box).any()  # the picture is the face
         if whole:
             box = np.array([0, 0, *copy.size], dtype=float)

@@ -14,6 +14,7 @@ from agegender.data.table import MIN_SIDE, decode
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif"}
+VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"}  # which are no pictures
 MAX_PIXELS = 89_000_000  # below Pillow's own limit; decoded, 270 MB
 MAX_BYTES = 300_000_000  # of a file
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
