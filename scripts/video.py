@@ -22,7 +22,7 @@ def main(cfg: DictConfig) -> None:
         f"{seen.frames} frames, {seen.without} of them without a face; written to {cfg.output_dir}"
     )
     if seen.wrong:
-        print(f"error: {cfg.input} is cut off or damaged: {seen.wrong}", file=sys.stderr)
+        print(f"error: the video is cut off or damaged: {seen.wrong}", file=sys.stderr)
     sys.exit(1 if seen.wrong or seen.without == seen.frames else 0)
 
 

@@ -46,13 +46,14 @@ def look_at_video(given: VideoConfig) -> Seen:
     Raises:
         InputError: if the file or a word cannot be used, or no frame can be read.
     """
-    if given.input is None:
-        raise InputError("input=CLIP.mp4: name the video to look at")
+    words = [given.input] if isinstance(given.input, str) else list(given.input or [])
+    if len(words) != 1:
+        raise InputError("input=CLIP.mp4: name the video to look at, one at a time")
     if given.every < 1:
         raise InputError(f"every={given.every}: must be at least 1, for every frame")
     if given.detector == "boxes":
         raise InputError("detector=boxes is for pictures; for a video it is mtcnn or none")
-    path, folder = Path(given.input), Path(given.output_dir)
+    path, folder = Path(words[0]), Path(given.output_dir)
     with Film(path) as film:
         model = open_model(given.checkpoint, given.detector, None, given.runtime, given.level)
         with held(folder):

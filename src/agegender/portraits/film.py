@@ -57,6 +57,7 @@ class Film:
         if importlib.util.find_spec("av") is None:
             raise InputError("videos need the extra video: pip install 'agegender[video]'")
         import av
+        from av.stream import Disposition
 
         if not path.is_file():
             raise InputError(
@@ -65,14 +66,16 @@ class Film:
         self.path, self.wrong = path, ""
         self._stream = path.open("rb")  # not by its name, which FFmpeg could take for an address
         try:
-            self._box = av.open(self._stream, options={"format_whitelist": CONTAINERS})
-        except (av.FFmpegError, ValueError) as error:
+            self._box = av.open(self._stream, "r", options={"format_whitelist": CONTAINERS})
+        except (OSError, ValueError) as error:
             self._stream.close()
             raise InputError(
                 f"input={path} is not a video that can be read, or its index was cut off ({error})"
             ) from None
         # a cover is a video stream of one picture, too
-        tracks = [s for s in self._box.streams.video if not s.disposition.name == "attached_pic"]
+        tracks = [
+            s for s in self._box.streams.video if not s.disposition & Disposition.attached_pic
+        ]
         if not tracks:
             self.close()
             raise InputError(f"input={path} has no pictures: it must have a video track")
@@ -114,7 +117,7 @@ class Film:
                 self.wrong = f"the size of its frames changes after {number} frames"
                 return
             if number % every == 0:
-                yield Frame(number, at - first, _upright(frame))
+                yield Frame(number, at - first, _upright(frame, self._track.sample_aspect_ratio))
 
     def _decoded(self) -> Iterator["VideoFrame"]:
         """Whole frames; sets `wrong`."""
@@ -193,9 +196,9 @@ def _time(frame: "VideoFrame", number: int, rate: Fraction) -> Fraction:
     return frame.pts * frame.time_base
 
 
-def _upright(frame: "VideoFrame") -> Pixels:
+def _upright(frame: "VideoFrame", ratio: Fraction | None) -> Pixels:
     """Turned as its display matrix says, of square pixels."""
-    ratio = frame.sample_aspect_ratio if hasattr(frame, "sample_aspect_ratio") else None
     width = max(1, round(frame.width * ratio)) if ratio else frame.width
-    pixels: Pixels = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+    drawn = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+    pixels: Pixels = np.asarray(drawn, dtype=np.uint8)
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4))
