@@ -46,8 +46,6 @@ def predict(given: PredictConfig) -> tuple[list[Row], int, int]:
     folder = Path(given.output_dir)
     files = list_files(given.input, folder / COPIES)
     model = open_model(given.checkpoint, given.detector, given.boxes, given.runtime, given.level)
-    if model.estimator.notice:
-        log.info("%s: %s", given.checkpoint, model.estimator.notice)
     with held(folder):
         done = _done(folder, given)
         # standard input may hold another picture each time

@@ -1,5 +1,6 @@
 """From pictures to a table: read, find the faces, align them, and ask the network."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from agegender.portraits.judge import warnings_of
 from agegender.portraits.mtcnn import load_nets
 from agegender.portraits.read import Picture, read_bytes, read_picture
 
+log = logging.getLogger(__name__)
 DETECTORS = ("mtcnn", "none", "boxes")
 COLUMNS = (
     "file", "face", "faces", "error", *BOX, *POINTS, "score", "age_pred", "age_sd", "age_lo",
@@ -176,7 +178,10 @@ def open_model(
         InputError: if the file or a word cannot be used.
     """
     find = _detector(detector, Path(boxes) if boxes else None)
-    return Model(open_estimator(named(checkpoint), runtime), find, level)
+    estimator = open_estimator(named(checkpoint), runtime)
+    if estimator.notice:
+        log.info("checkpoint=%s: %s", checkpoint, estimator.notice)
+    return Model(estimator, find, level)
 
 
 def _detector(detector: str, boxes: Path | None) -> Find:
