@@ -72,6 +72,17 @@ def test_a_killed_holder_frees_the_folder_and_what_it_left_half_done_goes(tmp_pa
     recorded("at once: two runs, one folder", 0, "refused while the first lived, free after a kill")
 
 
+def test_a_folder_within_that_another_process_may_have_is_left_alone(tmp_path: Path):
+    theirs, nobodys = tmp_path / "trial/checkpoints", tmp_path / "checkpoints"
+    name = ".last.ckpt.0123abcd.tmp"
+    for place in (theirs, nobodys):
+        place.mkdir(parents=True)
+        (place / name).write_text("half")
+    (tmp_path / "trial/.lock").touch()
+    with held(tmp_path):
+        assert list(tmp_path.rglob("*.tmp")) == [theirs / name]
+
+
 @pytest.mark.slow  # two at once are in tests/sweeps/test_trial.py too
 def test_two_trials_at_once_share_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -105,10 +105,15 @@ def in_turn(folder: Path) -> Iterator[None]:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what killed processes have left half done; no living one may be at work here."""
+    """Remove what killed processes have left half done; no living one may be at work here.
+
+    Folders within that have a lock of their own are left alone: another process may have them.
+    """
     for depth in (".*.tmp", "*/.*.tmp", "*/*/.*.tmp"):
         for path in folder.glob(depth):
-            if not TEMPORARY.fullmatch(path.name):
+            between = list(path.relative_to(folder).parents)[:-1]
+            locked = any(any((folder / inner).glob(".*lock")) for inner in between)
+            if locked or not TEMPORARY.fullmatch(path.name):
                 continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
