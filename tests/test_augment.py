@@ -150,7 +150,22 @@ def test_everything_at_once_keeps_shape_range_and_generator():
         assert torch.equal(out, everything(given, drawn(1)))
         assert not torch.equal(out, everything(given, drawn(2)))
     turned_on = {name for name, value in strong.items() if value}
-    assert turned_on == {*strong} - {"mixup"}
+    assert turned_on == {*strong} - {"mixup", "start_size"}
+
+
+def test_images_start_small_and_grow_to_their_own_side():
+    grows = Augment(start_size=64, grown=0.8)
+    image = torch.rand(2, 3, 128, 128)
+    sides = [grows.resize(image, done / 10).shape[-1] for done in range(10)]
+    assert sides == [64, 64, 80, 80, 96, 96, 112, 112, 128, 128]
+    assert grows.resize(image, 0.8) is image
+    assert Augment().resize(image, 0.0) is image
+    assert grows.resize(image[..., :48, :48], 0.0).shape[-1] == 48  # never larger than it is
+    # the mean over what a small pixel covers, as Pillow has it
+    byte = torch.randint(256, (1, 128, 128, 3), dtype=torch.uint8)
+    small = Image.fromarray(byte[0].numpy()).resize((64, 64), Image.Resampling.BILINEAR)
+    ours = grows.resize(byte.permute(0, 3, 1, 2).float(), 0.0)[0].permute(1, 2, 0)
+    assert np.abs(ours.numpy() - np.asarray(small)).max() <= 1
 
 
 def test_out_of_range_is_a_sentence():

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
+GROWTH = 16  # pixels; kernels are planned anew for each size
 ERASED = (0.02, 0.2)  # shares of the picture; Zhong et al. 2020, arXiv:1708.04896, go to 0.4
 
 
@@ -31,6 +32,10 @@ class Augment:
         mixup: strength of mixing two faces, the parameter of a symmetric beta distribution
             (Zhang et al. 2018, arXiv:1710.09412); 0 mixes none. `FaceModule` does it, since it
             needs the labels.
+        start_size: side of the images in the first epochs, pixels, from where they grow to their
+            own side in steps of 16 (progressive learning: Tan and Le 2021, arXiv:2104.00298); 0
+            leaves them as they are. `FaceModule` asks for it by `resize`.
+        grown: the share of the training after which images have their own side, 0 to 1.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -49,8 +54,10 @@ class Augment:
         shift: float = 0.0,
         erase: float = 0.0,
         mixup: float = 0.0,
+        start_size: int = 0,
+        grown: float = 0.75,
     ) -> None:
-        limits = {"rotate": 180.0, "mixup": 10.0}
+        limits = {"rotate": 180.0, "mixup": 10.0, "start_size": 1024.0}
         given = {name: value for name, value in locals().items() if name not in ("self", "limits")}
         for name, value in given.items():
             high = limits.get(name, 1)
@@ -59,6 +66,7 @@ class Augment:
         self.brightness, self.contrast, self.colour, self.grey = brightness, contrast, colour, grey
         self.border, self.erase, self.mixup = border, erase, mixup
         self.flip, self.rotate, self.scale, self.shift = flip, rotate, scale, shift
+        self.start_size, self.grown = start_size, grown
 
     def __call__(self, image: Tensor, generator: Generator) -> Tensor:
         """(B, C, H, W) float in 0..1 -> the same shape and range.
@@ -81,6 +89,15 @@ class Augment:
         if self.erase:
             image = self._erase(image, generator)
         return image
+
+    def resize(self, image: Tensor, done: float) -> Tensor:
+        """(B, C, S, S) -> the batch as small as it is to be when that share of training is done."""
+        side = image.shape[-1]
+        if not self.start_size or done >= self.grown or self.start_size >= side:
+            return image
+        steps = int((side - self.start_size) / GROWTH * done / self.grown + 1e-6)
+        size = self.start_size + GROWTH * steps
+        return F.interpolate(image, (size, size), mode="bilinear", antialias=True)
 
     def share(self, generator: Generator) -> float:
         """What mixup leaves of each face of a batch, at least a half; the rest is another's."""

@@ -99,7 +99,12 @@ class FaceModule(pl.LightningModule):
         if self.augment is None:
             return self._step(batch, batch_idx, "train")
         generator = torch.Generator(batch.image.device).manual_seed(torch.initial_seed())
-        image = self.augment(batch.image, generator)
+        image = batch.image
+        if self.augment.start_size:
+            epochs = self.trainer.max_epochs or -1  # -1: nobody knows how many
+            done = self.current_epoch / epochs if epochs > 0 else 1.0
+            image = self.augment.resize(image, done)
+        image = self.augment(image, generator)
         share, partner = 1.0, None
         if self.augment.mixup:
             share = self.augment.share(generator)
