@@ -272,4 +272,10 @@ def _webp(side: int) -> bytes:
     head = (side - 1) | (side - 1) << 14
     body = b"\x2f" + struct.pack("<I", head) + bytes(8)
     body += bytes(len(body) % 2)
-    return b"RIFF" + struct.pack("<I", 12 + len(body)) + b"WEBPVP8L" + struct.pack("<I", len(body)) + body
+    return (
+        b"RIFF"
+        + struct.pack("<I", 12 + len(body))
+        + b"WEBPVP8L"
+        + struct.pack("<I", len(body))
+        + body
+    )

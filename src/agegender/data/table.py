@@ -23,8 +23,10 @@ from agegender.errors import InputError
 
 SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}
 FORMATS = tuple(sorted(set(SUFFIXES.values())))
+JPEGS = ("JPEG", "MPO")  # what Pillow calls a JPEG that holds more pictures, as phones write them
 MAX_PIXELS = 50_000_000  # a decoded RGB picture of 150 MB; UTKFace's own have 40,000 pixels
 MIN_SIDE = 16
+MAX_SCANS = 100  # of a JPEG; cameras and encoders write up to about ten
 VERSION = 1  # of the stored table; raise it when parsing or checking changes
 
 
@@ -88,7 +90,7 @@ def open_image(data: bytes, file: str) -> Image.Image:
     if expected is None:
         raise ValueError(f"not a picture file name (allowed: {', '.join(SUFFIXES)})")
     image = decode(data, FORMATS, MAX_PIXELS)
-    if image.format != expected:
+    if image.format != expected and not (expected == "JPEG" and image.format in JPEGS):
         raise ValueError(f"holds {image.format}, its name says {expected}")
     return image
 
@@ -118,6 +120,10 @@ def decode(data: bytes, formats: tuple[str, ...], most: int) -> Image.Image:
         raise ValueError(f"{width} x {height} pixels are too many (at most {most:,})")
     if min(width, height) < MIN_SIDE:
         raise ValueError(f"{width} x {height} pixels are too few (sides of at least {MIN_SIDE})")
+    # each goes over all pixels again, and an empty one takes a few bytes; elsewhere in a JPEG no
+    # such pair of bytes is but in previews
+    if image.format in JPEGS and data.count(b"\xff\xda") > MAX_SCANS:
+        raise ValueError(f"a JPEG of more than {MAX_SCANS} scans")
     try:
         image.load()
     except Exception as error:  # and of malformed pixels
