@@ -15,10 +15,9 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from agegender.data.files import held, whole_file, write_json
+from agegender.data.files import as_cell, held, whole_file, write_json
 from agegender.errors import InputError
 from agegender.portraits.annotate import annotated, between
-from agegender.portraits.faces import as_cell
 from agegender.portraits.read import MAX_BYTES, SUFFIXES
 from agegender.reader import COLUMNS, NO_CHECKPOINT, Looked, Row, open_model
 from agegender.schemas import PredictConfig

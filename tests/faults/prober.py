@@ -36,14 +36,15 @@ def main(folder: Path, checkpoint: str, seconds: float) -> None:
         return lambda file: str(models[name].predict(file)["error"].iloc[0])
 
     ways = {"data path": by_data_path, "none": by("none"), "mtcnn": by("mtcnn")}
+    base = _megabytes("VmRSS")
     for file in sorted(folder.iterdir()):
         for way, look in ways.items():
             faulthandler.dump_traceback_later(seconds, exit=True)
             gc.collect()
             CLEAR.write_text("5")  # the peak starts again from what is in use now
-            before, start = _megabytes("VmRSS"), time.perf_counter()
+            start = time.perf_counter()
             said = look(file)
-            took, peak = time.perf_counter() - start, _megabytes("VmHWM") - before
+            took, peak = time.perf_counter() - start, _megabytes("VmHWM") - base
             faulthandler.cancel_dump_traceback_later()
             row = {"file": file.name, "way": way, "error": said, "seconds": took, "peak_mb": peak}
             print(json.dumps(row), flush=True)

@@ -12,9 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from agegender.errors import InputError
 
 log = logging.getLogger(__name__)
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes text that begins so
 
 
 @contextmanager
@@ -91,3 +94,14 @@ def in_turn(folder: Path) -> Iterator[None]:
 def write_json(path: Path, value: Any) -> None:
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def as_cell(text: str) -> str:
+    """Text for a CSV file; what a spreadsheet would compute gets an apostrophe in front."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def as_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """A table for a CSV file: the same with all its text, and the names of its columns."""
+    safe = table.map(lambda cell: as_cell(cell) if isinstance(cell, str) else cell)
+    return safe.rename(columns=lambda name: as_cell(str(name)))
