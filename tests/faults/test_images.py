@@ -21,6 +21,7 @@ from .recorder import recorded
 LIMIT_S = 60  # a picture and way; on a machine that does much else
 LIMIT_MB = 1000  # above what was in use before
 SEED = 20_000
+DETECTORS = ("none", "mtcnn")
 NAMED = (
     r"empty file", r"not a picture that can be read", r"damaged: .+", r"too many pixels \(.+\)",
     r"\d+ x \d+ pixels are too (many|few) \(.+\)", r"holds [A-Z]+, its name says [A-Z]+",
@@ -29,7 +30,9 @@ NAMED = (
 )  # fmt: skip
 
 
-def probed(samples: Sequence[Sample], folder: Path, checkpoint: Path) -> pd.DataFrame:
+def probed(
+    samples: Sequence[Sample], folder: Path, checkpoint: Path, detectors: Sequence[str] = DETECTORS
+) -> pd.DataFrame:
     """A row a picture and way, measured in a process of its own.
 
     No crash, no hang, no more memory than allowed, and each refusal is one of the known ones.
@@ -41,11 +44,11 @@ def probed(samples: Sequence[Sample], folder: Path, checkpoint: Path) -> pd.Data
         )
     command = [
         sys.executable, "-W", "ignore", "-m", "tests.faults.prober", str(folder), str(checkpoint),
-        str(LIMIT_S),
+        str(LIMIT_S), *detectors,
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    ways = 3
+    ways = 1 + len(detectors)
     stopped = samples[min(len(rows) // ways, len(samples) - 1)]
     assert done.returncode == 0, f"at {stopped[:3]}: {done.stderr[-2000:]}"
     found = pd.DataFrame(rows)
@@ -91,7 +94,7 @@ def scanned(folder: Path, found: pd.DataFrame, cache: Path) -> None:
 def test_a_sample_of_spoilt_pictures_is_read_or_refused_by_name(checkpoint_file, tmp_path: Path):
     bases = whole()
     samples = [*bases, *map(mutated, range(SEED, SEED + 60))]
-    found = probed(samples, tmp_path / "pictures", checkpoint_file)
+    found = probed(samples, tmp_path / "pictures", checkpoint_file, ["none"])
     scanned(tmp_path / "pictures", found, tmp_path / "cache")
     good = found["what"].str.startswith("whole") & (found["way"] == "none")
     errors = found[good].set_index(["kind", "what"])["error"]
