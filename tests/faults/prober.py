@@ -1,7 +1,8 @@
 """Look at every picture of a folder in each way, and say how long it took and what it needed.
 
-python -m tests.faults.prober FOLDER CHECKPOINT SECONDS DETECTORS, one JSON line a picture and way. A
-picture that takes longer ends the process with a traceback: even in a C library, which no signal stops.
+python -m tests.faults.prober FOLDER CHECKPOINT SECONDS DETECTORS, one JSON line a picture and way.
+A picture that takes longer ends the process with a traceback: even in a C library, which no signal
+stops.
 """
 
 import faulthandler
