@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from agegender.data.datamodule import FaceData
+from agegender.data.table import open_image, read_table
 from agegender.portraits.read import MAX_PIXELS
 
 from ..conftest import ROOT
@@ -116,14 +117,22 @@ def test_a_picture_in_a_picture_is_a_jpeg(tmp_path: Path):
 
 @pytest.mark.parametrize(("scans", "said"), [(60, ""), (120, "more than 100 scans")])
 def test_a_jpeg_that_goes_over_its_pixels_again_and_again_is_refused(scans, said, tmp_path):
-    from agegender.data.table import open_image
-
     data = many_scans(scans, 64)
     if not said:
         assert open_image(data, "1.jpg").size == (64, 64)
         return
     with pytest.raises(ValueError, match=said):
         open_image(data, "1.jpg")
+
+
+def test_a_file_of_many_gigabytes_is_not_read_into_a_table(tmp_path: Path):
+    for name, size in (("26_1_2_1.jpg", 50 << 30), ("26_1_2_2.png", 300_000_001)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)  # of holes: it takes no place
+    good = next(sample for sample in whole() if sample.kind == "JPEG")
+    (tmp_path / "26_1_2_3.jpg").write_bytes(good.data)
+    rejects = read_table(tmp_path, tmp_path / "cache").rejects
+    assert rejects["reason"].tolist() == ["larger than 300,000,000 bytes"] * 2
 
 
 @pytest.mark.slow

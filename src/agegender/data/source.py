@@ -162,7 +162,7 @@ def _tar_members(bundle: tarfile.TarFile, archive: Path) -> Iterator[Member]:
 
     for count, info in enumerate(bundle):
         if count >= MAX_MEMBERS:  # folders, too: they take nothing and never end
-            raise InputError(f"{archive} is refused: it has more than {MAX_MEMBERS:,} members")
+            raise InputError(f"{archive} is refused: it has more than {MAX_MEMBERS:,} files")
         if info.isdir():
             continue
         if not info.isreg():

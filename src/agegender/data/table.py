@@ -25,6 +25,7 @@ SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".b
 FORMATS = tuple(sorted(set(SUFFIXES.values())))
 JPEGS = ("JPEG", "MPO")  # what Pillow calls a JPEG that holds more pictures, as phones write them
 MAX_PIXELS = 50_000_000  # a decoded RGB picture of 150 MB; UTKFace's own have 40,000 pixels
+MAX_BYTES = 300_000_000  # of a file
 MIN_SIDE = 16
 MAX_SCANS = 100  # of a JPEG; cameras and encoders write up to about ten
 VERSION = 1  # of the stored table; raise it when parsing or checking changes
@@ -278,6 +279,8 @@ def _checker(
                 raise ValueError("a link that leads nowhere")
             if not path.is_file():
                 raise ValueError("not a regular file")
+            if path.stat().st_size > MAX_BYTES:
+                raise ValueError(f"larger than {MAX_BYTES:,} bytes")
             data = path.read_bytes()
             open_image(data, file).close()
             return (*label(file), hashlib.sha256(data).hexdigest())

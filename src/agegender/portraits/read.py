@@ -11,12 +11,11 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps
 
 from agegender.data.cache import Pixels
-from agegender.data.table import MIN_SIDE, decode
+from agegender.data.table import MAX_BYTES, MIN_SIDE, decode
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif"}
 MAX_PIXELS = 89_000_000  # below Pillow's own limit; decoded, 270 MB
-MAX_BYTES = 300_000_000  # of a file
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 AT_ONCE = 1_000_000  # pixels of 16 bits that are scaled together: as int64 they need much memory
 BEHIND = (255, 255, 255)  # transparent pixels: cut-out portraits are looked at on white
