@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from agegender.data.cache import open_pixels
 from agegender.data.datamodule import FaceData
 from agegender.data.table import open_image, read_table
 from agegender.portraits.read import MAX_PIXELS
@@ -82,12 +83,12 @@ def outcome_of(error: str) -> str:
 
 def scanned(folder: Path, found: pd.DataFrame, cache: Path) -> None:
     """The folder as a training takes it: rejects are those refused one by one, and no others."""
-    data = FaceData(root=str(folder), cache_dir=str(cache), image_size=32, channels=3)
-    data.setup("fit")
+    faces = read_table(folder, cache)
+    pixels = open_pixels(faces, cache, channels=3, size=32)
     one_by_one = found[(found["way"] == "data path") & (found["error"] != "")]
-    rejects = dict(zip(data.faces.rejects["file"], data.faces.rejects["reason"], strict=True))
+    rejects = dict(zip(faces.rejects["file"], faces.rejects["reason"], strict=True))
     assert rejects == dict(zip(one_by_one["file"], one_by_one["error"], strict=True))
-    assert len(data.pixels) + len(rejects) == found["file"].nunique()
+    assert len(pixels) + len(rejects) == found["file"].nunique()
     recorded(f"images, a folder of {found['file'].nunique():,} scanned for training", SEED, "read")
 
 
