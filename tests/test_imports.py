@@ -115,6 +115,7 @@ ALLOWED = {
         "portraits.faces", "portraits.judge", "portraits.mtcnn", "portraits.read",
     },
     "predict": {
+        "data.table",
         "data.files", "errors", "portraits.annotate", "portraits.faces", "portraits.read",
         "reader", "schemas",
     },

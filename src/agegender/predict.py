@@ -16,9 +16,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from agegender.data.files import as_cell, held, whole_file, write_json
+from agegender.data.table import MAX_BYTES
 from agegender.errors import InputError
 from agegender.portraits.annotate import annotated, between
-from agegender.portraits.read import MAX_BYTES, SUFFIXES
+from agegender.portraits.read import SUFFIXES
 from agegender.reader import COLUMNS, NO_CHECKPOINT, Looked, Row, open_model
 from agegender.schemas import PredictConfig
 

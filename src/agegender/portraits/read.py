@@ -15,7 +15,7 @@ from agegender.data.table import MAX_BYTES, MIN_SIDE, decode
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif"}
-MAX_PIXELS = 89_000_000  # below Pillow's own limit; decoded, 270 MB
+MAX_PIXELS = 60_000_000  # the most that was seen to need less than 1 GB: docs/reliability.md
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 AT_ONCE = 1_000_000  # pixels of 16 bits that are scaled together: as int64 they need much memory
 BEHIND = (255, 255, 255)  # transparent pixels: cut-out portraits are looked at on white
@@ -73,7 +73,7 @@ def reads_heif() -> bool:
 def upright_rgb(image: Image.Image) -> Image.Image:
     """Turned as EXIF says, 8 bits a channel, transparency over white; always a picture of its own.
 
-    At most three copies are in memory at once: one of 89 megapixels has 360 MB.
+    At most three copies are in memory at once: one of 60 megapixels has 240 MB.
     """
     with contextlib.suppress(Exception):  # a malformed EXIF block says nothing about the pixels
         if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
