@@ -185,6 +185,7 @@ def harmful() -> tuple[Sample, ...]:
     profile = chunk(b"iCCP", b"p\0\0" + zeros(300 << 20))
     huge = [
         Sample("PNG", "30,000 x 30,000", ".png", png(30_000, 30_000, zeros(90_001 * 3000))),
+        Sample("PNG", "16 x 3,000,000", ".png", png(16, 3_000_000, zeros(49 * 3_000_000))),
         Sample("PNG", "2**31 - 1 squared", ".png", png(2**31 - 1, 2**31 - 1, zeros(9))),
         Sample("PNG", "0 x 0", ".png", png(0, 0, zeros(9))),
         Sample("PNG", "text of 300 MB", ".png", png(64, 64, zeros(64 * 193), text)),
@@ -230,8 +231,8 @@ def largest(most: int) -> tuple[Sample, ...]:
         ("WEBP", "alpha", clear.resize(wide), {"lossless": True, "quality": 0, "method": 0}),
         ("GIF", "palette", Image.new("P", (side, side)), {"transparency": 0}),
         ("BMP", "1 bit", Image.new("1", (side, side)), {}),
-        ("PNG", "a stripe of 16 pixels", Image.new("RGB", (most // 16, 16)), {}),
-        ("PNG", "a column of 16 pixels", Image.new("RGB", (16, most // 16)), {}),
+        ("PNG", "a stripe", Image.new("RGB", (65_500, most // 65_500)), {}),
+        ("PNG", "a column", Image.new("RGB", (most // 65_500, 65_500)), {}),
     ]
     return tuple(
         Sample(kind, f"{most:,} pixels, {what}", SUFFIX[kind], saved(image, kind, **words))

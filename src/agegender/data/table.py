@@ -27,6 +27,7 @@ JPEGS = ("JPEG", "MPO")  # what Pillow calls a JPEG that holds more pictures, as
 MAX_PIXELS = 50_000_000  # a decoded RGB picture of 150 MB; UTKFace's own have 40,000 pixels
 MAX_BYTES = 300_000_000  # of a file
 MIN_SIDE = 16
+MAX_SIDE = 65_500  # JPEG's own; of a longer stripe, resizing one side first would need gigabytes
 MAX_SCANS = 100  # of a JPEG; cameras and encoders write up to about ten
 VERSION = 1  # of the stored table; raise it when parsing or checking changes
 
@@ -119,6 +120,8 @@ def decode(data: bytes, formats: tuple[str, ...], most: int) -> Image.Image:
     width, height = image.size
     if width * height > most:
         raise ValueError(f"{width} x {height} pixels are too many (at most {most:,})")
+    if max(width, height) > MAX_SIDE:
+        raise ValueError(f"{width} x {height} pixels are too many (sides of at most {MAX_SIDE:,})")
     if min(width, height) < MIN_SIDE:
         raise ValueError(f"{width} x {height} pixels are too few (sides of at least {MIN_SIDE})")
     # each goes over all pixels again, and an empty one takes a few bytes; elsewhere in a JPEG no

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps
 
 from agegender.data.cache import Pixels
-from agegender.data.table import MAX_BYTES, MIN_SIDE, decode
+from agegender.data.table import MAX_BYTES, MAX_SIDE, MIN_SIDE, decode
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif"}
@@ -113,6 +113,8 @@ def _of_array(pixels: Pixels) -> Image.Image:
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise ValueError(f"{width} x {height} pixels are too many (at most {MAX_PIXELS:,})")
+    if max(width, height) > MAX_SIDE:
+        raise ValueError(f"{width} x {height} pixels are too many (sides of at most {MAX_SIDE:,})")
     if min(width, height) < MIN_SIDE:
         raise ValueError(f"{width} x {height} pixels are too few (sides of at least {MIN_SIDE})")
 
