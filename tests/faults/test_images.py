@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from agegender.data.cache import open_pixels
-from agegender.data.datamodule import FaceData
 from agegender.data.table import open_image, read_table
 from agegender.portraits.read import MAX_PIXELS
 
@@ -101,6 +100,8 @@ def test_a_sample_of_spoilt_pictures_is_read_or_refused_by_name(checkpoint_file,
     good = found["what"].str.startswith("whole") & (found["way"] == "none")
     errors = found[good].set_index(["kind", "what"])["error"]
     assert errors.pop(("TIFF", "whole, F")).startswith("floating-point pixels")
+    # Pillow writes this one without the sampling that it reads it by
+    assert errors.pop(("TIFF", "whole, YCbCr")).startswith("damaged")
     assert set(errors) == {""}
     assert good.sum() == len(bases)
     spoilt = found[~found["what"].str.startswith("whole")]
@@ -111,9 +112,7 @@ def test_a_picture_in_a_picture_is_a_jpeg(tmp_path: Path):
     """Phones write MPO under the name .jpg."""
     mpo = next(sample for sample in whole() if "MPO" in sample.what)
     (tmp_path / "26_1_2_1.jpg").write_bytes(mpo.data)
-    data = FaceData(root=str(tmp_path), cache_dir=str(tmp_path / "cache"))
-    data.setup("fit")
-    assert data.faces.rejects.empty
+    assert read_table(tmp_path, tmp_path / "cache").rejects.empty
 
 
 @pytest.mark.parametrize(("scans", "said"), [(60, ""), (120, "more than 100 scans")])
