@@ -166,14 +166,12 @@ def load(path: Path) -> Loaded:
         raise InputError(f"checkpoint={path} was not made by agegender: it does not say what it is")
     description = content[KEY]
     try:
-        config = OmegaConf.create({name: description["config"][name] for name in ("model", "loss")})
-    except (KeyError, TypeError):
-        raise InputError(f"checkpoint={path} does not say what its network is") from None
-    check_config(config, NETWORKS)
-    if "pretrained" in config.model.backbone:  # the weights are here
-        config.model.backbone.pretrained = False
-    loss = build(config.loss)
-    net = build(config.model, decoder=loss)
+        loss, net = _built(description["config"])
+    except InputError:
+        raise
+    except Exception as error:  # what a malformed description lets through
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"checkpoint={path} does not say what its network is: {first}") from None
     weights = {
         name.removeprefix(PREFIX): value
         for name, value in content["state_dict"].items()
@@ -184,3 +182,24 @@ def load(path: Path) -> Loaded:
     except RuntimeError as error:
         raise InputError(f"checkpoint={path} does not fit its own network: {error}") from None
     return Loaded(net, loss, description)
+
+
+def _built(kept: dict[str, Any]) -> tuple[AgeLoss, Net]:
+    """A network without its weights, if what it was kept with can be used by all that load it."""
+    config = OmegaConf.create({name: kept[name] for name in ("model", "loss")})
+    check_config(config, NETWORKS)
+    side, channels = kept["data"]["image_size"], kept["data"]["channels"]
+    if type(side) is not int or not 16 <= side <= 512:
+        raise ValueError(f"its data.image_size={side!r} is not within 16 to 512 pixels")
+    if channels not in (1, 3) or config.model.backbone.get("in_channels", channels) != channels:
+        raise ValueError(f"its data.channels={channels!r} is not what its network reads, 1 or 3")
+    for name in ("channels_last", "flip_average"):
+        if not isinstance(kept[name], bool):
+            raise ValueError(f"its {name}={kept[name]!r} is neither true nor false")
+    if "pretrained" in config.model.backbone:  # the weights are here
+        config.model.backbone.pretrained = False
+    loss = build(config.loss)
+    net = build(config.model, decoder=loss)
+    if not isinstance(net, Net):
+        raise TypeError("its model has no _target_, or another than a network")
+    return loss, net

@@ -16,11 +16,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from agegender import checkpoint
-from agegender.data.files import held, whole_file, write_json
+from agegender.data.files import as_cell, held, whole_file, write_json
+from agegender.data.table import MAX_BYTES
 from agegender.errors import InputError
 from agegender.portraits.annotate import annotated, between
-from agegender.portraits.faces import as_cell
-from agegender.portraits.read import MAX_BYTES, SUFFIXES, VIDEOS
+from agegender.portraits.read import SUFFIXES, VIDEOS
 from agegender.reader import COLUMNS, Looked, Row, open_model
 from agegender.schemas import PredictConfig
 

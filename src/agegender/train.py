@@ -18,7 +18,7 @@ from agegender import checkpoint
 from agegender.callbacks import CheckpointFiles, Preemption
 from agegender.config import RUN_FOLDER, build, check_config, plain
 from agegender.data.datamodule import FaceData
-from agegender.data.files import held, whole_file, write_sealed
+from agegender.data.files import as_cells, held, whole_file, write_sealed
 from agegender.errors import InputError, ProcessLost
 from agegender.finish import finish, log_hyperparameters
 from agegender.machine import fastest_precision, keep_freed_memory, use_threads
@@ -220,7 +220,7 @@ def save_inputs(cfg: DictConfig, data: FaceData, output: Path) -> None:
     with whole_file(output / "copies.csv") as temporary:
         data.groups.to_csv(temporary, index=False)
     with whole_file(output / "rejects.csv") as temporary:
-        data.faces.rejects.to_csv(temporary, index=False)
+        as_cells(data.faces.rejects).to_csv(temporary, index=False)
 
 
 def portable(cfg: DictConfig) -> dict[str, Any]:

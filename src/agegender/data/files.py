@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from agegender.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,7 @@ MANIFEST = "manifest.json"  # of a sealed folder
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")  # as named below
 SEALED = b"# SHA-256 of the lines below: %s. Remove this line if you edit them\n"
 BLOCK = 1 << 24  # bytes that a thread digests at a time
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes text that begins so
 
 
 @contextmanager
@@ -194,3 +197,14 @@ def check_sealed(path: Path) -> None:
             f"{path} is not as its run wrote it: it is damaged, or was edited. If that was meant,"
             f" remove its first line"
         )
+
+
+def as_cell(text: str) -> str:
+    """Text for a CSV file; what a spreadsheet would compute gets an apostrophe in front."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def as_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """A table for a CSV file: the same with all its text, and the names of its columns."""
+    safe = table.map(lambda cell: as_cell(cell) if isinstance(cell, str) else cell)
+    return safe.rename(columns=lambda name: as_cell(str(name)))

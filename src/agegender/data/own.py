@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from agegender.data.files import FORMULA
 from agegender.errors import InputError
 
 NEEDED = ("path", "age", "gender")
@@ -47,6 +48,10 @@ def read_labels(csv: Path) -> pd.DataFrame:
     wrong = {
         "path": (~exists, "is no file (relative to the CSV's folder)"),
         "path ": (table["path"].duplicated(), "stands in it more than once"),
+        "path  ": (
+            table["path"].str.startswith(FORMULA),
+            "would be computed by spreadsheets that open what is written: put ./ before it",
+        ),
         "age": (~age.between(0, 120), "is not a number of years from 0 to 120"),
         "gender": (~table["gender"].isin(["0", "1"]), "is neither 0 (male) nor 1 (female)"),
         "race": (~table["race"].isin(["", *"01234"]), "is not 0 to 4, or empty"),

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple, NoReturn
+from typing import IO, NamedTuple, NoReturn, Self
 
 from tqdm import tqdm
 
@@ -36,11 +36,27 @@ WAIT_S = 2.0  # before the second try; longer before each further one
 FOLDER = "UTKFace"
 MAX_MEMBER_BYTES = 20_000_000  # UTKFace's largest file has 12 kB
 MAX_TOTAL_BYTES = 10_000_000_000
-MAX_MEMBERS = 500_000
+MAX_MEMBERS = 200_000  # files, folders and links; Kaggle's zip has about 60,000
+MAX_HEADER_BYTES = 1_000_000  # of a long name in a tar, which is read as a whole
+LONG_NAMES = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
 WAYS_OUT = (
     "Give a folder (data.root=FOLDER), the archive (data.archive=UTKFace.tar.gz), or try without"
     " real data (data=synthetic)."
 )
+
+
+class _Header(tarfile.TarInfo):
+    """Of a member of a tar: tarfile itself would read long names of any size into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in LONG_NAMES and header.size > MAX_HEADER_BYTES:
+            raise InputError(f"the tar archive is refused: it has a name of {header.size:,} bytes")
+        return header
 
 
 class Member(NamedTuple):
@@ -119,15 +135,20 @@ def _members(archive: Path) -> Iterator[list[Member]]:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as bundle:
                 yield _checked(_zip_members(bundle), archive)
-        elif tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as bundle:
-                yield _checked(_tar_members(bundle, archive), archive)
         else:
-            raise InputError(f"{archive} is neither a tar nor a zip archive")
+            with _tar(archive) as bundle:
+                yield _checked(_tar_members(bundle, archive), archive)
     except FileExistsError as error:
         raise InputError(f"{archive} holds {Path(error.filename).name!r} twice") from None
     except damaged as error:
         raise InputError(f"{archive} cannot be extracted: {error}") from None
+
+
+def _tar(archive: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(archive, tarinfo=_Header)
+    except tarfile.ReadError:
+        raise InputError(f"{archive} is neither a tar nor a zip archive") from None
 
 
 def _tar_members(bundle: tarfile.TarFile, archive: Path) -> Iterator[Member]:
@@ -139,7 +160,9 @@ def _tar_members(bundle: tarfile.TarFile, archive: Path) -> Iterator[Member]:
 
         return open_member
 
-    for info in bundle:
+    for count, info in enumerate(bundle):
+        if count >= MAX_MEMBERS:  # folders, too: they take nothing and never end
+            raise InputError(f"{archive} is refused: it has more than {MAX_MEMBERS:,} files")
         if info.isdir():
             continue
         if not info.isreg():

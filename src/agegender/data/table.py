@@ -23,8 +23,12 @@ from agegender.errors import InputError
 
 SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}
 FORMATS = tuple(sorted(set(SUFFIXES.values())))
+JPEGS = ("JPEG", "MPO")  # what Pillow calls a JPEG that holds more pictures, as phones write them
 MAX_PIXELS = 50_000_000  # a decoded RGB picture of 150 MB; UTKFace's own have 40,000 pixels
+MAX_BYTES = 300_000_000  # of a file
 MIN_SIDE = 16
+MAX_SIDE = 65_500  # JPEG's own; of a longer stripe, resizing one side first would need gigabytes
+MAX_SCANS = 100  # of a JPEG; cameras and encoders write up to about ten
 VERSION = 1  # of the stored table; raise it when parsing or checking changes
 
 
@@ -88,7 +92,7 @@ def open_image(data: bytes, file: str) -> Image.Image:
     if expected is None:
         raise ValueError(f"not a picture file name (allowed: {', '.join(SUFFIXES)})")
     image = decode(data, FORMATS, MAX_PIXELS)
-    if image.format != expected:
+    if image.format != expected and not (expected == "JPEG" and image.format in JPEGS):
         raise ValueError(f"holds {image.format}, its name says {expected}")
     return image
 
@@ -116,8 +120,14 @@ def decode(data: bytes, formats: tuple[str, ...], most: int) -> Image.Image:
     width, height = image.size
     if width * height > most:
         raise ValueError(f"{width} x {height} pixels are too many (at most {most:,})")
+    if max(width, height) > MAX_SIDE:
+        raise ValueError(f"{width} x {height} pixels are too many (sides of at most {MAX_SIDE:,})")
     if min(width, height) < MIN_SIDE:
         raise ValueError(f"{width} x {height} pixels are too few (sides of at least {MIN_SIDE})")
+    # each goes over all pixels again, and an empty one takes a few bytes; elsewhere in a JPEG no
+    # such pair of bytes is but in previews
+    if image.format in JPEGS and data.count(b"\xff\xda") > MAX_SCANS:
+        raise ValueError(f"a JPEG of more than {MAX_SCANS} scans")
     try:
         image.load()
     except Exception as error:  # and of malformed pixels
@@ -281,6 +291,8 @@ def _checker(
                 raise ValueError("a link that leads nowhere")
             if not path.is_file():
                 raise ValueError("not a regular file")
+            if path.stat().st_size > MAX_BYTES:
+                raise ValueError(f"larger than {MAX_BYTES:,} bytes")
             data = path.read_bytes()
             open_image(data, file).close()
             return (*label(file), hashlib.sha256(data).hexdigest())

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from agegender.data.files import FORMULA
 from agegender.errors import InputError
 
 Values = npt.NDArray[np.float64]
@@ -22,8 +23,6 @@ POINTS = tuple(
 IN_BOX = np.array(
     [(0.2667, 0.3723), (0.7314, 0.3724), (0.4979, 0.5852), (0.2920, 0.7458), (0.7052, 0.7458)]
 )
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes text that begins so
 
 
 class Face(NamedTuple):
@@ -98,11 +97,6 @@ def _face_of(row: Mapping[Any, Any], has_points: bool, has_box: bool, place: str
         face = of_points(points.reshape(5, 2))
         return face._replace(box=box) if boxed else face
     return of_box(box) if boxed else None
-
-
-def as_cell(text: str) -> str:
-    """Text for a CSV file; what a spreadsheet would compute gets an apostrophe in front."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _found(cell: str, folder: Path) -> Path:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from agegender.data.audit import AGE_TOLERANCE, said_of, unfit
-from agegender.data.files import whole_file
+from agegender.data.files import as_cells, whole_file
 from agegender.data.pictures import COLOURLESS
 from agegender.reports import data_figures as figures
 from agegender.reports import data_tables as tables
@@ -70,7 +70,7 @@ def write_report(
         "ages": ages,
         "counts": tables.counts(faces),
         "copies": groups,
-        "rejects": rejects,
+        "rejects": as_cells(rejects),
         "parts": tables.parts(faces),
     }
     for name, frame in written.items():

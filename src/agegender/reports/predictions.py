@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from agegender.data.files import as_cells
 from agegender.errors import InputError
 
 NEEDED = ("file", "age_years", "age_pred", "gender", "p_female")
@@ -39,6 +40,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {where}: {error}") from None
+    table = as_cells(table)  # it is written again, and must not bring formulas along
     missing = [name for name in NEEDED if name not in table]
     if missing:
         raise InputError(f"{where} lacks the column {' and '.join(missing)}")

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from agegender.data.files import whole_file
+from agegender.data.files import as_cells, whole_file
 from agegender.errors import InputError
 from agegender.figures import GENDERS
 from agegender.reports.page import card, cards, page, text
@@ -129,7 +129,10 @@ def write_suspects(
         LEAD,
         [(f"The first {len(boxes)}", count + cards(boxes))],
     )
-    for name, content in (("suspects.csv", suspects.to_csv(index=False)), ("index.html", html)):
+    for name, content in (
+        ("suspects.csv", as_cells(suspects).to_csv(index=False)),
+        ("index.html", html),
+    ):
         with whole_file(folder / name) as temporary:
             temporary.write_text(content)
     return folder / "index.html"

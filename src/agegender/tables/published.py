@@ -4,7 +4,16 @@ from pathlib import Path
 
 from agegender.data.files import whole_file
 from agegender.errors import InputError
-from agegender.tables import accuracy, copies, labels, portraits, reproduction, speed, sweeps
+from agegender.tables import (
+    accuracy,
+    copies,
+    faults,
+    labels,
+    portraits,
+    reproduction,
+    speed,
+    sweeps,
+)
 
 
 def published(results: Path) -> dict[tuple[str, str], str]:
@@ -37,6 +46,9 @@ def published(results: Path) -> dict[tuple[str, str], str]:
         (about_speed, "ways"): speed.ways_table(results / "benchmark.csv"),
         (about_speed, "steps"): speed.steps_table(results / "benchmark_steps.csv"),
         (about_speed, "profile"): speed.profile_table(results / "benchmark_profile.csv"),
+        ("docs/reliability.md", "faults"): faults.faults_table(results / "faults.csv"),
+        ("docs/security.md", "images"): faults.images_table(results / "faults.csv"),
+        ("docs/security.md", "hostile"): faults.hostile_table(results / "faults.csv"),
         ("docs/scaling.md", "growth"): speed.growth_table(results / "benchmark_growth.csv"),
         ("docs/portraits.md", "geometry"): portraits.geometry_table(results / "portrait.csv"),
         ("docs/portraits.md", "export"): portraits.export_table(results / "portrait_export.csv"),
