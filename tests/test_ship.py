@@ -39,7 +39,7 @@ def test_what_is_shipped_says_the_same_as_the_run_and_carries_no_more(finished: 
     content = torch.load(file, weights_only=True)
     assert set(content) >= {"state_dict", "agegender"}
     assert not {"optimizer_states", "callbacks", "averaging_state"} & set(content)
-    assert file.stat().st_size < (finished / "checkpoints/best.ckpt").stat().st_size / 2
+    assert file.stat().st_size < (finished / "checkpoints/best.ckpt").stat().st_size / 4
     about = content["agegender"]
     metrics = json.loads((finished / "metrics.json").read_text())
     assert about["metrics"]["test"]["age_mae"] == metrics["test"]["age_mae"]
@@ -50,7 +50,8 @@ def test_what_is_shipped_says_the_same_as_the_run_and_carries_no_more(finished: 
     faces = sorted(draw_folder(finished / "drawn", 6, 5).rglob("*.*"))[:6]
     mine = agegender.load(file, detector="none").predict(faces)
     wanted = agegender.load(finished / "checkpoints/best.ckpt", detector="none").predict(faces)
-    pd.testing.assert_frame_equal(mine, wanted)
+    pd.testing.assert_frame_equal(mine, wanted, rtol=0, atol=0.02)
+    assert mine["age_pred"].nunique() > 1
     assert mine["age_lo"].notna().all()
 
 

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from agegender import checkpoint
 from agegender.command import for_anybody
 from agegender.data.files import whole_file
@@ -25,7 +27,7 @@ MEASURED = ("val", "test", "test_keep")  # parts
 def ship(run: Path, to: Path = checkpoint.SHIPPED_FILE) -> dict[str, Any]:
     """Write a finished training's best weights as the file that the package brings.
 
-    The network's own weights and what the checkpoint says of itself are kept (preprocessing, split
+    The network's own weights, those of layers in 16 bits, and what the checkpoint says of itself are kept (preprocessing, split
     hash, the digests of its training files, calibration); the optimizer and the rest of the
     training's state are not. Added are the run's metrics, where it comes from, what its labels
     mean, and the terms of its use.
@@ -61,13 +63,21 @@ def ship(run: Path, to: Path = checkpoint.SHIPPED_FILE) -> dict[str, Any]:
         "metrics": {part: metrics[part] for part in MEASURED if part in metrics},
         "made": {**{name: about[name] for name in names}, "command": command},
     }
-    weights = {f"{checkpoint.PREFIX}{k}": v for k, v in loaded.net.state_dict().items()}
+    weights = {f"{checkpoint.PREFIX}{k}": _short(v) for k, v in loaded.net.state_dict().items()}
     with whole_file(to) as temporary:
         checkpoint.save({"state_dict": weights, checkpoint.KEY: description}, temporary)
         size = temporary.stat().st_size
         if size > LARGEST:
             raise InputError(f"{run} makes a file of {size:,} bytes: at most {LARGEST:,} are meant")
     return description
+
+
+def _short(weight: Tensor) -> Tensor:
+    """A layer's weights in half their bytes; norms, which are few and of any size, as they are.
+
+    Loading makes them float32 again. Ages change by some thousandths of a year.
+    """
+    return weight.half() if weight.ndim > 1 else weight
 
 
 def _finished(run: Path) -> dict[str, Any]:
