@@ -33,7 +33,22 @@ def test_every_option_composes_and_passes_the_check(path):
         assert check_search(plain(composed(f"sweep={path.stem}", "output_dir=out"))["search"])
         return
     given = ["data.csv=own.csv"] if path.stem == "csv" else []
+    if group == "without":
+        given = ["experiment=best"]
     check_config(composed(f"{group}={path.stem}", "output_dir=out", *given))
+
+
+def test_an_ablation_takes_one_means_out_of_the_recipe():
+    best = ("sweep=ablation", "experiment=best", "output_dir=out")
+    whole = composed(*best, "without=nothing")
+    assert (whole.data.image_size, whole.augment.start_size, whole.name) == (64, 32, "ablation")
+    taken = []
+    for path in sorted((CONF / "without").glob("*.yaml")):
+        cfg = composed(*best, f"without={path.stem}")
+        changed = [key for key in whole if cfg[key] != whole[key]]
+        assert bool(changed) == (path.stem != "nothing"), path.stem
+        taken += changed
+    assert {"callbacks", "augment", "scheduler", "optimizer", "loss", "flip_average"} <= {*taken}
 
 
 @pytest.mark.parametrize("package", [agegender.models, agegender.losses])

@@ -27,10 +27,10 @@ MEASURED = ("val", "test", "test_keep")  # parts
 def ship(run: Path, to: Path = checkpoint.SHIPPED_FILE) -> dict[str, Any]:
     """Write a finished training's best weights as the file that the package brings.
 
-    The network's own weights, those of layers in 16 bits, and what the checkpoint says of itself are kept (preprocessing, split
-    hash, the digests of its training files, calibration); the optimizer and the rest of the
-    training's state are not. Added are the run's metrics, where it comes from, what its labels
-    mean, and the terms of its use.
+    The network's own weights, those of layers in 16 bits, and what the checkpoint says of itself
+    are kept (preprocessing, split hash, the digests of its training files, calibration); the
+    optimizer and the rest of the training's state are not. Added are the run's metrics, where it
+    comes from, what its labels mean, and the terms of its use.
 
     Args:
         run: the folder of the training.
