@@ -14,7 +14,7 @@ from agegender.checkpoint import short_digests
 from agegender.data import synthetic
 from agegender.data.cache import prepare
 from agegender.errors import InputError
-from agegender.estimators import Answers, TorchEstimator
+from agegender.estimators import Answers, TorchEstimator, open_estimator
 from agegender.exported import Exported
 from agegender.losses.l1 import L1
 from agegender.models.net import Net
@@ -56,6 +56,7 @@ def test_both_forms_are_written_with_their_figures(exported):
     assert by_form.keys() == {"torch", "fp32", "int8"}
     assert by_form["fp32"]["largest"] <= 0.01
     assert set(table["part"]) == {"test"}
+    assert set(table["looks"]) == {1}
     assert by_form["fp32"]["age_mae"] == pytest.approx(by_form["torch"]["age_mae"], abs=0.01)
     assert by_form["int8"]["megabytes"] < by_form["fp32"]["megabytes"] / 2
     assert "largest difference" in said
@@ -95,6 +96,23 @@ def test_the_file_works_with_onnxruntime_and_numpy_alone(exported, checkpoint_fi
     ages = [float(line.split()[0]) for line in done.stdout.splitlines()]
     wanted = agegender.load(checkpoint_file, "none").predict(crops)["age_pred"]
     np.testing.assert_allclose(ages, wanted, atol=0.02)
+
+
+def test_looking_once_is_another_network_whose_intervals_are_not_known(
+    checkpoint_file: Path, tmp_path: Path
+):
+    words = (f"checkpoint={checkpoint_file}", "smaller=false", "flip_average=true")
+    status, said = run_here("export", *words, f"output_dir={tmp_path}", cwd=tmp_path)
+    assert status == 0, said
+    crops = [np.asarray(synthetic.portrait(5, i)[1]) for i in range(4)]
+    mirrored = [crop[:, ::-1] for crop in crops]
+    once = TorchEstimator(checkpoint_file)
+    both = open_estimator(tmp_path / "model.onnx")
+    assert not np.allclose(once(crops).age, once(mirrored).age, atol=0.01)
+    mean = (once(crops).age + once(mirrored).age) / 2
+    np.testing.assert_allclose(both(crops).age, mean, atol=0.01)
+    assert once.calibration
+    assert both.calibration is None
 
 
 def test_the_file_says_what_it_is(exported, checkpoint_file):

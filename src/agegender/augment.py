@@ -34,7 +34,8 @@ class Augment:
             needs the labels.
         start_size: side of the images in the first epochs, pixels, from where they grow to their
             own side in steps of 16 (progressive learning: Tan and Le 2021, arXiv:2104.00298); 0
-            leaves them as they are. `FaceModule` asks for it by `resize`.
+            leaves them as they are. `FaceModule` asks for it by `resize`. Validation has images of
+            full size throughout, on which a network that has only seen small ones errs by far.
         grown: the share of the training after which images have their own side, 0 to 1.
 
     Raises:

@@ -78,20 +78,26 @@ def open_estimator(path: Path, runtime: str | None = None) -> Estimator:
 
 
 class TorchEstimator:
-    """The network of a checkpoint, in float32; preprocessing and averaging are the checkpoint's.
+    """The network of a checkpoint, in float32; preprocessing is the checkpoint's.
 
     Args:
         path: of the checkpoint.
+        flip_average: whether it looks at each face and at its mirror image; None: as the checkpoint
+            has it. Otherwise than the checkpoint has it, its intervals are not known.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, flip_average: bool | None = None) -> None:
         net, _, about = checkpoint.load(path)
         config = about["config"]
         self.layout = torch.channels_last if config["channels_last"] else torch.contiguous_format
-        whole = FlipAveraged(net) if config["flip_average"] else net
+        calibrated = config["flip_average"]
+        self.flip_average = calibrated if flip_average is None else flip_average
+        whole = FlipAveraged(net) if self.flip_average else net
         self.net = whole.to(memory_format=self.layout).eval().requires_grad_(False)
         self.input_side, self.channels = config["data"]["image_size"], config["data"]["channels"]
-        self.calibration, self.description = about.get("calibration"), about
+        known = self.flip_average == calibrated
+        self.calibration = about.get("calibration") if known else None
+        self.description = about
         self.notice = about.get("notice", "")
 
     @torch.inference_mode()

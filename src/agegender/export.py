@@ -41,16 +41,16 @@ def export(cfg: DictConfig) -> pd.DataFrame:
     """Write `model.onnx`, and `model_int8.onnx` if told, with their comparison in `export.csv`.
 
     Returns:
-        One row a form: form (torch, fp32, int8), part (test; val if there is no test part), n (its
-        faces), age_mae (years), gender_acc (0 to 1), largest (difference of an age from PyTorch's,
-        years), megabytes.
+        One row a form: form (torch, fp32, int8), part (test; val if there is no test part), looks
+        (2 where the mirror image is averaged in, or 1), n (the part's faces), age_mae (years),
+        gender_acc (0 to 1), largest (difference of an age from PyTorch's, years), megabytes.
 
     Raises:
         InputError: if the checkpoint or its data cannot be used, or if an answer of the fp32 form
             differs from PyTorch's by more than `TOLERANCES`.
     """
     path, folder = checkpoint.named(cfg.checkpoint), Path(cfg.output_dir)
-    estimator = TorchEstimator(path)
+    estimator = TorchEstimator(path, cfg.flip_average)
     data, part, crops, frame = unseen_faces(cfg, estimator.description, cfg.faces, SIDE)
     said = estimator(crops)
     rows = [_row("torch", said, said, frame, path)]
@@ -67,6 +67,7 @@ def export(cfg: DictConfig) -> pd.DataFrame:
             rows.append(_row("int8", OnnxEstimator(small)(crops), said, frame, small))
     table = pd.DataFrame(rows)
     table.insert(1, "part", part)
+    table.insert(2, "looks", 1 + estimator.flip_average)
     table = table.assign(**made_by())
     with whole_file(folder / "export.csv") as temporary:
         table.to_csv(temporary, index=False)
@@ -139,7 +140,7 @@ def metadata(estimator: TorchEstimator) -> dict[str, str]:
         "preprocessing": "none: resizing and normalisation are in the graph",
         "image_size": str(estimator.input_side),
         "channels": str(estimator.channels),
-        "flip_average": str(about["config"]["flip_average"]),
+        "flip_average": str(estimator.flip_average),
         "split": str(about["config"]["data"]["split"]),
         "split_hash": about["split_hash"],
         "data_digest": about["data_digest"],

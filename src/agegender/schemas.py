@@ -134,6 +134,7 @@ class ExportConfig:
     checkpoint: str = "shipped"
     output_dir: str = MISSING
     smaller: bool = True
+    flip_average: bool | None = None
     faces: int = 500
     data: Any = MISSING
 

@@ -1,5 +1,6 @@
 """What the way from a portrait to its answer keeps."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -25,20 +26,39 @@ def geometry_table(table: Path) -> str:
     return "\n".join(lines)
 
 
-def export_table(table: Path) -> str:
+def export_table(tables: Sequence[Path]) -> str:
     """One network in its forms, on the same faces.
 
     Args:
-        table: `portrait_export.csv`, as `agegender.export.export` has it.
+        tables: `portrait_export.csv` and others, as `agegender.export.export` has them.
     """
     lines = [
-        "| form | faces | age MAE (years) | gender accuracy |"
-        " largest difference of an age (years) | file (MB) |",
-        "|---|---|---|---|---|---|",
+        "| form | looks at a face | faces | age MAE (years) | gender accuracy |"
+        " largest difference of an age from torch (years) | file (MB) |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for row in pd.read_csv(table).to_dict("records"):
+    for row in pd.concat(pd.read_csv(table) for table in tables).to_dict("records"):
         lines.append(
-            f"| {row['form']} | {row['n']} | {row['age_mae']:.3f} | {row['gender_acc']:.1%}"
-            f" | {row['largest']:.5f} | {row['megabytes']:.1f} |"
+            f"| {row['form']} | {row['looks']} | {row['n']} | {row['age_mae']:.3f}"
+            f" | {row['gender_acc']:.1%} | {row['largest']:.5f} | {row['megabytes']:.1f} |"
         )
+    return "\n".join(lines)
+
+
+def speed_table(table: Path) -> str:
+    """What each stage costs, by threads: the median, and the range of its measurements.
+
+    Args:
+        table: `portrait_speed.csv`, as `agegender.bench.portraits.measure` has it.
+    """
+    rows = pd.read_csv(table)
+    threads = sorted(rows["threads"].unique())
+    heads = [f"{n} thread{'s' if n > 1 else ''}: ms (range) | a second" for n in threads]
+    lines = [f"| stage | of | {' | '.join(heads)} |", f"|{'---|' * (2 + 2 * len(threads))}"]
+    for (stage, of), mine in rows.groupby(["stage", "of"], sort=False):
+        cells = [
+            f"{row['ms']:.1f} ({row['lowest']:.1f} to {row['highest']:.1f}) | {row['per_s']:.0f}"
+            for row in mine.sort_values("threads").to_dict("records")
+        ]
+        lines.append(f"| {stage} | {of} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -51,7 +51,9 @@ def published(results: Path) -> dict[tuple[str, str], str]:
         ("docs/security.md", "hostile"): faults.hostile_table(results / "faults.csv"),
         ("docs/scaling.md", "growth"): speed.growth_table(results / "benchmark_growth.csv"),
         ("docs/portraits.md", "geometry"): portraits.geometry_table(results / "portrait.csv"),
-        ("docs/portraits.md", "export"): portraits.export_table(results / "portrait_export.csv"),
+        ("docs/portraits.md", "export"): portraits.export_table(
+            sorted(results.glob("portrait_export*.csv"))
+        ),
         ("docs/sweeps.md", "sweep"): sweeps.sweep_table(
             results / "sweep_backbones.csv", ["model", "loss"]
         ),
