@@ -150,6 +150,8 @@ def test_did_you_mean():
         (["data=as_trained"], "data=as_trained is for scripts/evaluate.py"),
         (["seed=x"], "could not be converted to Integer"),
         (["output_dir=nowhere", "ckpt_path=last"], "there is nothing to continue"),
+        (["augment=strong", "augment.start_size=64"], "reads images of one size only"),
+        (["augment=strong", "augment.start_size=200"], "which is smaller"),
         (["optimizer.lr=-1"], "Invalid learning rate: -1"),
         (["+trainer.check_val_every_n_epoch=2", "seed=-1"], "seed=-1: must be from 0"),
     ],

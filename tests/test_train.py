@@ -25,8 +25,9 @@ from .conftest import ROOT, SMALL, composed, run_here, run_script
 
 # all that is random or has a state is on, so that continuing has something to get wrong
 CONTINUED = (
-    *SMALL, "augment=strong", "augment.mixup=0.2", "augment.start_size=16", "data.balance=0.5",
-    "model.dropout=0.3", "scheduler=onecycle", "weighting=uncertainty", "callbacks=ema", "seed=7",
+    *SMALL, "augment=strong", "augment.mixup=0.2", "augment.start_size=32", "data.balance=0.5",
+    "model=resnet", "model.backbone.width=8", "model.dropout=0.3", "scheduler=onecycle",
+    "weighting=uncertainty", "callbacks=ema", "seed=7",
 )  # fmt: skip
 PARTS = {"train", "val", "test"}
 

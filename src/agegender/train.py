@@ -158,6 +158,7 @@ def build_module(cfg: DictConfig) -> FaceModule:
     Raises:
         InputError: with what a constructor said.
     """
+    _check_growth(cfg)
     loss = build(cfg.loss)
     try:  # a bad value is told before any data is touched
         module = FaceModule(
@@ -177,6 +178,21 @@ def build_module(cfg: DictConfig) -> FaceModule:
     if cfg.compile:
         module.net.compile()  # in place: the names in checkpoints stay
     return module
+
+
+def _check_growth(cfg: DictConfig) -> None:
+    """Refuse images that start small if they are not small, or if the backbone reads one size."""
+    start = cfg.augment.get("start_size", 0)
+    if start > cfg.data.image_size:
+        raise InputError(
+            f"augment.start_size={start}: images grow from there to data.image_size="
+            f"{cfg.data.image_size}, which is smaller"
+        )
+    if start and "image_size" in cfg.model.backbone:
+        raise InputError(
+            f"augment.start_size={start}: this backbone reads images of one size only; choose"
+            f" another, such as model=compact, or augment.start_size=0"
+        )
 
 
 def resume_path(ckpt_path: str | None, output: Path, first: bool) -> str | None:
