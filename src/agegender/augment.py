@@ -138,8 +138,9 @@ class Augment:
         rows = [cos * mirror, -sin, dx, sin * mirror, cos, dy]
         theta = torch.stack(rows, dim=1).view(len(image), 2, 3)
         grid = F.affine_grid(theta, list(image.shape), align_corners=False)
-        # black outside, like UTKFace's own crops where they leave the photo
-        return F.grid_sample(image, grid, align_corners=False)
+        # bicubic: bilinear blurs, so that faces as they are, which are sharper, look older. Black
+        # outside, like UTKFace's own crops where they leave the photo
+        return F.grid_sample(image, grid, mode="bicubic", align_corners=False).clamp(0, 1)
 
     def _erase(self, image: Tensor, generator: Generator) -> Tensor:
         x, y = _coordinates(image)
