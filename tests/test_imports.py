@@ -35,7 +35,7 @@ ALLOWED = {
     "weighting": set(),
     "metrics": {"types"},
     "module": {"augment", "metrics", "models.net", "weighting", "errors", "types"},
-    "callbacks": {"checkpoint", "module", "data.files", "usage"},
+    "callbacks": {"checkpoint", "module", "data.files", "provenance", "usage"},
     "report": set(),
     "figures": set(),
     "bootstrap": set(),

@@ -253,8 +253,15 @@ def test_the_best_checkpoint_is_calibrated_and_can_still_be_continued(tmp_path: 
     words = ("callbacks=ema", "loss=dldl", "trainer.max_epochs=2")
     path = tmp_path / "run/checkpoints/best.ckpt"
     small_run(tmp_path / "more", *words, f"ckpt_path={path}")
+    other = tmp_path / "run/checkpoints/last.ckpt"
+    content = checkpoint.read(other)
+    content["callbacks"]["History"]["commits"] = ["0123456789ab"]  # as if other code had begun it
+    checkpoint.save(content, other)
     small_run(tmp_path / "run", *words, "ckpt_path=last")
     assert_same_run(tmp_path / "run", tmp_path / "more")
+    for name, began in (("run", ["0123456789ab"]), ("more", [])):
+        about = json.loads((tmp_path / name / "metrics.json").read_text())["run"]
+        assert about["commits"] == [*began, about["commit"]]
 
 
 def test_a_calibration_that_cannot_be_written_leaves_the_checkpoint_as_it_was(

@@ -24,6 +24,7 @@ from torch import Tensor
 from agegender.checkpoint import read, save
 from agegender.data.files import whole_file
 from agegender.module import FaceModule
+from agegender.provenance import commit
 from agegender.usage import anonymous_mb, process_seconds
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,10 @@ class History(Checkpoint):
 
     Args:
         path: the CSV; rewritten whole after each epoch.
+
+    Attributes:
+        commits: of the code that trained, in turn; more than one if a run was continued by other
+            code.
     """
 
     made = 0  # in this process
@@ -46,6 +51,7 @@ class History(Checkpoint):
     def __init__(self, path: str) -> None:
         self.path = Path(path)
         self.rows: list[dict[str, float]] = []
+        self.commits: list[str] = []
         # the first training of a process counts from the process's start, a later one from here
         self._before = -process_seconds() if History.made else 0.0
         History.made += 1
@@ -54,10 +60,12 @@ class History(Checkpoint):
         self._spent = (0.0, 0.0)  # seconds and processor seconds of it before it was cut off
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "spent": self._costs_so_far() if self._open else (0.0, 0.0)}
+        spent = self._costs_so_far() if self._open else (0.0, 0.0)
+        return {"rows": self.rows, "commits": self.commits, "spent": spent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = state_dict["rows"]
+        self.commits = list(state_dict.get("commits", []))
         self._spent = state_dict.get("spent", (0.0, 0.0))
         # and a continued one goes on from where the one before was cut
         self._before += self.rows[-1]["since_start"] if self.rows else 0.0
@@ -79,6 +87,8 @@ class History(Checkpoint):
         }
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if commit() not in self.commits:
+            self.commits.append(commit())
         # an epoch that goes on where it was cut does not start again
         self._epoch_start, self._cpu_start = time.perf_counter(), time.process_time()
         self._open = True

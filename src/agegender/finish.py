@@ -95,6 +95,7 @@ def describe_run(
     best = values.index(min(values) if cfg.monitor_mode == "min" else max(values))
     return {
         **provenance(),
+        "commits": history.commits,
         "name": cfg.name,
         "model": option(cfg.model.backbone._target_),
         "loss": option(cfg.loss._target_),

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,8 +32,12 @@ def made_by() -> dict[str, str | int]:
     return {name: about[name] for name in ("date", "commit", "command", "cpu", "threads", "torch")}
 
 
+@cache
 def commit() -> str:
-    """The source tree's commit, with a + if tracked files differ; empty outside a checkout."""
+    """The source tree's commit when first asked, with a + if tracked files differ.
+
+    Later changes of the tree are not what this process runs. Empty outside a checkout.
+    """
 
     def git(*words: str) -> str:
         where = Path(__file__).parent
