@@ -9,6 +9,7 @@ import pytest
 
 from agegender.bench.frontier import frontier
 from agegender.errors import InputError
+from agegender.tables.accuracy import frontier_table
 from tests.conftest import run_here
 
 
@@ -40,6 +41,11 @@ def test_seeds_become_one_point_and_others_their_own(checkpoint_file: Path, tmp_
     assert table["cpu_minutes"].tolist() == [10.0, 15.0]
     assert (table["ms_per_face"] > 0).all()
     assert table["image_size"].tolist() == [48, 48]
+    best, mean = frontier_table(tmp_path / "frontier.csv").splitlines()[2:]
+    assert best.startswith("| `best` | resnet, 48 px | ")
+    assert "| 1 | 4.00 | " in best
+    assert "| 2 | 5.50 ± 0.71 | " in mean
+    assert "± 0.0% | 15 | " in mean
     assert (tmp_path / "frontier.png").stat().st_size > 1000
 
 

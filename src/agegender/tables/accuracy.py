@@ -37,6 +37,30 @@ def best_table(table: Path) -> str:
     return "\n".join(lines)
 
 
+def frontier_table(table: Path) -> str:
+    """What accuracy costs, a row a recipe.
+
+    Args:
+        table: `frontier.csv`, as `agegender.bench.frontier.frontier` has it.
+    """
+    lines = [
+        "| recipe | network, image | parameters (million) | seeds | test age MAE (years) | test"
+        " gender accuracy | CPU minutes of a training | ms a face in use |",
+        f"|{'---|' * 8}",
+    ]
+    for row in pd.read_csv(table).to_dict("records"):
+        age, gender = f"{row['test_age_mae']:.2f}", f"{row['test_gender_acc']:.1%}"
+        if row["seeds"] > 1:
+            age += f" ± {row['test_age_mae_sd']:.2f}"
+            gender += f" ± {row['test_gender_acc_sd']:.1%}"
+        lines.append(
+            f"| `{row['name']}` | {row['model']}, {row['image_size']} px"
+            f" | {row['parameters'] / 1e6:.1f} | {row['seeds']} | {age} | {gender}"
+            f" | {row['cpu_minutes']:.0f} | {row['ms_per_face']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
 def _range(runs: pd.DataFrame, name: str, form: str) -> str:
     """The intervals' ends, over seeds on average."""
     low, high = (runs[f"test_{name}_{end}"].mean() for end in ("lo", "hi"))
