@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from agegender import cli, config
 from agegender.reports.comparison import compare
+from agegender.reports.faceless import publish
 
 config.register()
 
@@ -15,6 +16,8 @@ config.register()
 def main(cfg: DictConfig) -> None:
     print(compare([Path(run) for run in cfg.runs], cfg.part, Path(cfg.output_dir)))
     print(f"open {cfg.output_dir}/compare.html")
+    if cfg.publish:
+        publish(Path(cfg.output_dir), Path(cfg.publish))
 
 
 if __name__ == "__main__":

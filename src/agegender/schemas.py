@@ -61,6 +61,7 @@ class CompareConfig:
 
     runs: list[str] = MISSING
     part: str = "test"
+    publish: str | None = None
     output_dir: str = MISSING
 
 

@@ -68,7 +68,7 @@ def test_paired_differences(runs: list[Path]):
 def test_the_script_prints_a_table_and_leaves_a_page(runs: list[Path], tmp_path: Path):
     given = ",".join(map(str, runs))
     status, said = run_here(
-        "compare", f"runs=[{given}]", f"output_dir={tmp_path}/out", cwd=tmp_path
+        "compare", f"runs=[{given}]", f"output_dir={tmp_path}/out", "publish=public", cwd=tmp_path
     )
     assert status == 0, said
     assert "best - seed" in said
@@ -82,6 +82,12 @@ def test_the_script_prints_a_table_and_leaves_a_page(runs: list[Path], tmp_path:
     assert women["n"] == (predictions(0, 0)["gender"] == 1).sum()
     for name in ("age_mae", "gender_acc"):
         assert (tmp_path / f"out/compare/{name}.png").stat().st_size > 5000
+        assert (tmp_path / f"public/{name}.png").is_file()
+    text = (tmp_path / "public/report.md").read_text()
+    assert text.startswith("# Compared: seed, best, other\n")
+    assert "| age MAE (years) | " in text
+    assert "| +1.50 (+1.50 to +1.50) | " in text
+    assert "](age_mae.png)" in text
 
 
 def test_a_few_faces_are_compared_and_no_group_is_judged(runs: list[Path], tmp_path: Path):

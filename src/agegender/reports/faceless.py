@@ -15,19 +15,21 @@ FACES = {"card", "faces"}  # boxes of the page that hold faces and what is said 
 
 
 def publish(evaluation: Path, to: Path) -> list[Path]:
-    """Copy an evaluation's report, but for its sections that show faces.
+    """Copy the report of an evaluation or a comparison, but for its sections that show faces.
 
     Args:
-        evaluation: a run's or an evaluation's folder, with `report.html` and `report/`.
+        evaluation: a run's or an evaluation's folder, with `report.html` and `report/`, or that of
+            a comparison, with `compare.html` and `compare/`.
         to: the folder to write; one that is there is replaced as a whole.
 
     Returns:
-        The files in it: `report.md`, and the CSVs and PNGs of `report/`.
+        The files in it: `report.md`, and the CSVs and PNGs.
 
     Raises:
         InputError: if the evaluation has no report, or `to` holds something else.
     """
-    page, source = evaluation / "report.html", evaluation / "report"
+    kind = "compare" if (evaluation / "compare.html").is_file() else "report"
+    page, source = evaluation / f"{kind}.html", evaluation / kind
     if not page.is_file() or not source.is_dir():
         raise InputError(f"{evaluation} has no report.html: score it with scripts/evaluate.py")
     if to.exists() and not (to / TEXT).is_file():
