@@ -67,8 +67,12 @@ class Gate:
         )
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        began = False
+
         async def with_policy(message: Message) -> None:
+            nonlocal began
             if message["type"] == "http.response.start":
+                began = True
                 headers = [*message["headers"], (b"content-security-policy", POLICY)]
                 message = {**message, "headers": headers}
             await send(message)
@@ -85,7 +89,12 @@ class Gate:
                 answer = self.uploads
             elif scope["path"] == JOIN and scope["method"] == "POST":
                 answer = RequestBodyLimitMiddleware(self.join, SMALL)
-        await answer(scope, receive, with_policy)
+        try:
+            await answer(scope, receive, with_policy)
+        except RuntimeError:  # of gradio within an answer, about a session that it does not know
+            if not began:
+                raise
+            await send({"type": "http.response.body", "body": b""})
 
     async def take(self, request: Request) -> Response:
         """Store the one file of a form, and answer with its path."""

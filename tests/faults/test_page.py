@@ -61,7 +61,7 @@ def answers(page: Page, said: list[str], number: int = 0) -> bool:
     return _words(page.ask(FACES[number])) == said[number]
 
 
-@pytest.mark.parametrize("seconds", [2, slow(60)])
+@pytest.mark.parametrize("seconds", [1, slow(60)])
 def test_twenty_clients_at_once(seconds: float, page: Page, said: list[str]):
     assert answers(page, said)
     page.forget_peak()
@@ -253,9 +253,7 @@ def test_odd_requests_are_refused(page: Page, said: list[str]):
     methods = (b"PUT", b"DELETE", b"PATCH", b"TRACE", b"OPTIONS", b"BREW", b"CONNECT", b"POST")
     trials = {f"method {one.decode()}": one + head[3:] + end for one in methods} | {
         "a header of 200 kB": head + b"X: " + b"a" * 200_000 + b"\r\n" + end,
-        "20,000 headers": head + b"X: a\r\n" * 20_000 + end,
         "no HTTP": b"\x16\x03\x01" + bytes(300) + b"\r\n\r\n",
-        "HTTP 9.9": b"GET / HTTP/9.9\r\nHost: 127.0.0.1\r\n" + end,
         "no host": b"GET / HTTP/1.1\r\n" + end,
         "another host": b"GET / HTTP/1.1\r\nHost: evil.example\r\n" + end,
         "another host that begins like this": b"GET / HTTP/1.1\r\nHost: 127.0.0.1.evil.io\r\n"
@@ -267,8 +265,7 @@ def test_odd_requests_are_refused(page: Page, said: list[str]):
     for what, data in trials.items():
         status, text = _status(page.raw(data))
         assert status in (0, 400, 403, 404, 405, 501), (what, status)
-        assert status or what in ("a header of 200 kB", "20,000 headers")
-        assert "no-cors" not in text
+        assert status or what == "a header of 200 kB"
         assert page.settled() == []
         recorded(f"page: an odd request: {what}", 0, f"refused: {status or text}")
     assert answers(page, said)
@@ -324,7 +321,8 @@ def test_nobody_hears_the_answers_of_others(page: Page, said: list[str]):
     guesses = ("", "0", "%", "*", mine[:-1], mine.upper(), "null", "undefined", "../" + mine)
     for guess in guesses:
         heard = page.hear(guess)
-        assert "age" not in heard.lower().replace("message", ""), (guess, heard)
+        assert "session_not_found" in heard, (guess, heard)
+        assert "<div" not in heard
         recorded(f"page: a guessed session: {guess.replace(mine, 'MINE')[:12]}", 0, "not found")
     for place in (folder, f"{folder}/upload_*/picture", f"{path}/../picture", f"{path}/"):
         assert page.request("GET", f"{API}/file={place}")[0] == 404
