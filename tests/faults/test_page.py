@@ -19,7 +19,7 @@ from agegender.data.synthetic import portrait
 
 from .pictures import harmful, png, saved, zeros
 from .recorder import recorded
-from .visitor import API, FORM, JSON, Page, form, picture, shown
+from .visitor import API, FORM, HALVES, JSON, TRICKS, Page, form, picture, shown
 
 pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="needs the extra app")
 
@@ -92,15 +92,6 @@ def test_twenty_clients_at_once(seconds: float, page: Page, said: list[str]):
     what = f"page: {CLIENTS} clients at once for {seconds} s, 200 idle and half requests beside"
     outcome = f"{total['True']} right answers, none wrong, {total['busy']} busy"
     recorded(what, 0, f"{outcome}, {more:.0f} MB more at the peak")
-
-
-HALVES = (
-    b"GET / HTT",
-    b"POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ",
-    b"POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n"
-    b"Content-Type: multipart/form-data; boundary=limit\r\n\r\n--limit\r\nContent-Dis",
-    b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{",
-)
 
 
 @pytest.mark.slow
@@ -180,7 +171,9 @@ def test_uploads_above_the_limit_are_refused(page: Page, said: list[str]):
             status, text = 0, "connection ended"
         assert status in (0, 400, 413), (what, status, text)
         assert page.settled() == [], what
-        recorded(f"page: an upload: {what}", 0, f"refused: {status or text}")
+        recorded(
+            f"page: an upload too large, false or none: {what}", 0, f"refused: {status or text}"
+        )
     assert page.megabytes("VmHWM") - base < MOST
     assert answers(page, said)
 
@@ -217,23 +210,7 @@ def test_what_is_no_picture_or_a_bomb_is_told(everything: bool, page: Page, said
     assert answers(page, said)
 
 
-TRICKS = (
-    "/../../../../etc/passwd", "/%2e%2e/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2f..%2fetc%2fpasswd",
-    "//etc/passwd", "/etc/passwd", "/assets/../../../../../etc/passwd", "/etc/passwd%00.png",
-    "/assets/..%2f..%2f..%2f..%2f..%2f..%2f..%2fetc%2fpasswd", "/static/%2fetc%2fpasswd",
-    "/static/..%5c..%5c..%5cetc%5cpasswd", "/assets/%00", "/assets//etc/passwd",
-    "/static/" + "../" * 30 + "etc/passwd", "/" + "a" * 60_000, "/" + "%2e%2e%2f" * 5000,
-    f"{API}/file=/etc/passwd", f"{API}/file=/proc/self/environ", f"{API}/file=http://127.0.0.1:1/",
-    f"{API}/file=TMP/", f"{API}/file=TMP/../../etc/passwd", f"{API}/file=file:///etc/passwd",
-    f"{API}/file/etc/passwd", f"{API}/proxy=http://127.0.0.1:1/", f"{API}/info", f"{API}/user",
-    f"{API}/openapi.json", f"{API}/vibe-code", f"{API}/custom_component/a/client/b/c.js",
-    f"{API}/stream/a/b/1/playlist.m3u8", f"{API}/queue/status", f"{API}/upload/../info",
-    f"{API}/run/uploaded", f"{API}/call/uploaded/1", "/monitoring", "/docs", "/login", "/svelte/a",
-    "http://127.0.0.1:1/", "*",
-)  # fmt: skip
-
-
-def test_no_path_leads_out(page: Page, said: list[str]):
+def test_no_path_leads_out(page: Page):
     for path in TRICKS:
         path = path.replace("TMP", str(page.temporary))
         line = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
@@ -241,11 +218,13 @@ def test_no_path_leads_out(page: Page, said: list[str]):
         assert status in (400, 403, 404), (path[:80], status)
         assert "root:" not in text
         assert "PATH=" not in text
-        recorded(f"page: a path: {path.replace(str(page.temporary), 'TMP')[:60]}", 0, f"{status}")
-    assert answers(page, said)
+        shown_path = path.replace(str(page.temporary), "TMP")[:60]
+        what = f"page: a path that leads out or is not needed: {shown_path}"
+        recorded(what, 0, f"refused: {status}")
+    assert page.request("GET", "/")[0] == 200
 
 
-def test_odd_requests_are_refused(page: Page, said: list[str]):
+def test_odd_requests_are_refused(page: Page):
     head, end = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"Connection: close\r\n\r\n"
     whole = form(b"a")
     post = b"POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n"
@@ -267,11 +246,15 @@ def test_odd_requests_are_refused(page: Page, said: list[str]):
         assert status in (0, 400, 403, 404, 405, 501), (what, status)
         assert status or what == "a header of 200 kB"
         assert page.settled() == []
-        recorded(f"page: an odd request: {what}", 0, f"refused: {status or text}")
-    assert answers(page, said)
+        recorded(
+            f"page: another method, host, origin or protocol: {what}",
+            0,
+            f"refused: {status or text}",
+        )
+    assert page.request("GET", "/")[0] == 200
 
 
-def test_questions_by_hand_are_refused(page: Page, said: list[str]):
+def test_questions_by_hand_are_refused(page: Page):
     (page.temporary / "mine.png").write_bytes(FACES[0])
     trials = {
         "an address of elsewhere": [picture("http://127.0.0.1:1/a.png")],
@@ -280,7 +263,7 @@ def test_questions_by_hand_are_refused(page: Page, said: list[str]):
         "an upload that is none": [picture(str(page.temporary / f"upload_{'0' * 32}/picture"))],
         "an address inside": [{"a": picture("http://127.0.0.1:1/a.png")}],
         "a list": [["a"]], "a word": ["a"], "a number": [1], "no list": 5, "nothing": None,
-        "a nest of 20,000 lists": [json.loads("[" * 900 + "]" * 900)],
+        "a nest of 900 lists": [json.loads("[" * 900 + "]" * 900)],
     }  # fmt: skip
     for what, given in trials.items():
         status, text = page.join(uuid4().hex, given)
@@ -292,13 +275,16 @@ def test_questions_by_hand_are_refused(page: Page, said: list[str]):
         recorded(f"page: a question by hand: {body[:12]!r}", 0, f"refused: {status}")
     assert (page.temporary / "mine.png").read_bytes() == FACES[0]
     (page.temporary / "mine.png").unlink()
-    assert answers(page, said)
+    assert page.request("GET", "/")[0] == 200
 
 
 @pytest.mark.parametrize(
     "name",
-    [SCRIPT, "../../../../tmp/out.png", "/etc/passwd", "a\0b.png", "a" * 5000, "", "..", "é\u202e"],
-)
+    [
+        SCRIPT, "../../../../tmp/out.png", "a\0b.png", "", slow("/etc/passwd"), slow("a" * 5000),
+        slow(".."), slow("\u00e9\u202e"),
+    ],
+)  # fmt: skip
 def test_names_of_files_are_not_used(name: str, page: Page, said: list[str]):
     status, path = page.upload(FACES[1], name)
     if status == 200:  # an empty name is no file, a null byte no form
@@ -332,13 +318,13 @@ def test_nobody_hears_the_answers_of_others(page: Page, said: list[str]):
 
 
 def test_one_picture_of_two_clients_is_answered_twice(page: Page, said: list[str]):
-    paths = [json.loads(page.upload(FACES[4])[1])[0] for _ in range(3)]
-    assert len(set(paths)) == 3
+    paths = [json.loads(page.upload(FACES[4])[1])[0] for _ in range(2)]
+    assert len(set(paths)) == 2
     for path in paths:
         session = uuid4().hex
         assert page.join(session, [picture(path)])[0] == 200
         assert _words(page.hear(session)) == said[4]
-        recorded("page: one picture of three clients", 0, "answered each")
+        recorded("page: one picture of two clients", 0, "answered each")
 
 
 def test_clients_that_go_away_leave_nothing(page: Page, said: list[str]):
@@ -352,11 +338,11 @@ def test_clients_that_go_away_leave_nothing(page: Page, said: list[str]):
             if sent % 2 == 0:  # an end without a goodbye
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert page.settled() == []
-        recorded(f"page: a client gone after {sent:,} bytes of an upload", 0, "nothing left")
-    for number in range(5):
+        recorded(f"page: a client gone in an upload: after {sent:,} bytes", 0, "nothing left")
+    for number in range(3):
         session, path = uuid4().hex, json.loads(page.upload(FACES[number])[1])[0]
         assert page.join(session, [picture(path)])[0] == 200
-        assert page.settled() == []
+        assert page.settled(30) == []
         recorded("page: a client gone before its answer", number, "answered, nothing left")
     assert answers(page, said)
 

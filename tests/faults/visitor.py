@@ -17,6 +17,29 @@ from uuid import uuid4
 from ..conftest import ROOT
 
 API = "/gradio_api"
+# starts of requests
+HALVES = (
+    b"GET / HTT",
+    b"POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ",
+    b"POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n"
+    b"Content-Type: multipart/form-data; boundary=limit\r\n\r\n--limit\r\nContent-Dis",
+    b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{",
+)
+# TMP is the page's folder for temporary files
+TRICKS = (
+    "/../../../../etc/passwd", "/%2e%2e/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2f..%2fetc%2fpasswd",
+    "//etc/passwd", "/etc/passwd", "/assets/../../../../../etc/passwd", "/etc/passwd%00.png",
+    "/assets/..%2f..%2f..%2f..%2f..%2f..%2f..%2fetc%2fpasswd", "/static/%2fetc%2fpasswd",
+    "/static/..%5c..%5c..%5cetc%5cpasswd", "/assets/%00", "/assets//etc/passwd",
+    "/static/" + "../" * 30 + "etc/passwd", "/" + "a" * 60_000, "/" + "%2e%2e%2f" * 5000,
+    f"{API}/file=/etc/passwd", f"{API}/file=/proc/self/environ", f"{API}/file=http://127.0.0.1:1/",
+    f"{API}/file=TMP/", f"{API}/file=TMP/../../etc/passwd", f"{API}/file=file:///etc/passwd",
+    f"{API}/file/etc/passwd", f"{API}/proxy=http://127.0.0.1:1/", f"{API}/info", f"{API}/user",
+    f"{API}/openapi.json", f"{API}/vibe-code", f"{API}/custom_component/a/client/b/c.js",
+    f"{API}/stream/a/b/1/playlist.m3u8", f"{API}/queue/status", f"{API}/upload/../info",
+    f"{API}/run/uploaded", f"{API}/call/uploaded/1", "/monitoring", "/docs", "/login", "/svelte/a",
+    "http://127.0.0.1:1/", "*",
+)  # fmt: skip
 
 
 class Page(NamedTuple):
