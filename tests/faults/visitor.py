@@ -107,8 +107,9 @@ class Page(NamedTuple):
         return self.hear(session)
 
     def files(self) -> list[Path]:
-        folders = (self.temporary, self.work)
-        return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        # Path.rglob fails where a folder goes away meanwhile
+        found = [one for folder in (self.temporary, self.work) for one in os.walk(folder)]
+        return [Path(folder) / name for folder, _, names in found for name in names]
 
     def settled(self, seconds: float = 10) -> list[Path]:
         """The files that are still there after so many seconds, or none as soon as none is."""
