@@ -289,6 +289,9 @@ def test_questions_by_hand_are_refused(page: Page):
 )  # fmt: skip
 def test_names_of_files_are_not_used(name: str, page: Page, said: list[str]):
     status, path = page.upload(FACES[1], name)
+    if len(name) > 4000:  # longer than a part's header may be
+        assert status == 400
+        return
     assert status == 200
     assert Path(json.loads(path)[0]).name == "picture"
     session = uuid4().hex
