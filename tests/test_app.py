@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import subprocess
@@ -265,7 +264,8 @@ def test_the_page_has_limits_and_no_way_out(page, checkpoint_file: Path):
     large = head + bytes(21_000_000) + b"\r\n--x--\r\n"
     for place, data, kind, status in (
         ("upload", large, "multipart/form-data; boundary=x", 413),
-        ("file=/etc/passwd", None, "", 403),
+        ("file=/etc/passwd", None, "", 404),
+        ("info", None, "", 404),
     ):
         wanted = urllib.request.Request(
             f"{address}gradio_api/{place}", data, {"Content-Type": kind}
@@ -274,8 +274,6 @@ def test_the_page_has_limits_and_no_way_out(page, checkpoint_file: Path):
             urllib.request.urlopen(wanted)
         with refused.value:
             assert refused.value.code == status, place
-    with urllib.request.urlopen(f"{address}gradio_api/info") as answered:
-        assert json.load(answered) == {"named_endpoints": {}, "unnamed_endpoints": {}}
     assert not files_in(temporary)
     port = address.rstrip("/").rpartition(":")[2]
     again = run_script("app", f"checkpoint={checkpoint_file}", f"port={port}")

@@ -133,7 +133,8 @@ ALLOWED = {
     },
     "unseen": {"checkpoint", "data.cache", "data.datamodule", "errors", "evaluate"},
     "answer": {"portraits.annotate", "portraits.faces", "reader", "reports.page"},
-    "app": {"answer", "data.synthetic", "errors", "reader", "schemas"},
+    "gate": set(),
+    "app": {"answer", "data.synthetic", "errors", "gate", "reader", "schemas"},
     "exported": {"data.cache", "models.net", "portraits.align"},
     "export": {
         "checkpoint", "data.cache", "data.files", "errors", "estimators", "evaluate", "exported",

@@ -5,10 +5,9 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -24,13 +23,9 @@ if TYPE_CHECKING:
 
 TITLE = "Age and gender from a portrait"
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
-LARGEST = "20mb"  # of an uploaded file
 WAITING = 20  # pictures, before a further one is refused
-LEFT_OVER = (60, 600)  # seconds: how often uploads without an answer are looked for; their age
 # of the portraits that seed 0 draws; MTCNN takes two thirds of all for faces, and these
 EXAMPLES = (1, 3, 4, 5, 6, 7, 8, 10, 12, 13, 14, 15, 16, 17, 18, 20, 21, 24, 27, 28)
-# of everything that the page loads; its own scripts are partly inline and made at run time
-POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'"
 ABOUT = f"""<div class="about"><h1>{TITLE}</h1>
 <p>The network answers with an <b>apparent</b> age and one of <b>two</b> genders, both as the
 annotators of UTKFace labelled faces by looks. That is neither how old a person is nor who
@@ -61,30 +56,6 @@ CSS = """
 .said td img { display: inline; width: 2.6rem; border-radius: .2rem; vertical-align: middle; }
 """
 
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-
-
-class OwnHostOnly:
-    """Has the browser refuse whatever the page would load from, or send to, another host.
-
-    Args:
-        app: the ASGI application that answers.
-    """
-
-    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]]) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        async def with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = [*message["headers"], (b"content-security-policy", POLICY)]
-                message = {**message, "headers": headers}
-            await send(message)
-
-        await self.app(scope, receive, with_policy)
-
 
 def serve(given: AppConfig) -> None:
     """Show the page until the process is told to end.
@@ -98,7 +69,7 @@ def serve(given: AppConfig) -> None:
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
         page = build(model, Path(folder), several=given.detector == "mtcnn")
         try:
-            _launch(page, given)
+            _launch(page, given, Path(folder))
             if given.host not in THIS_MACHINE:
                 print(
                     f"warning: host={given.host} lets everybody who can reach this machine use the"
@@ -121,10 +92,19 @@ def _model(given: AppConfig) -> Model:
     return open_model(given.checkpoint, given.detector, None, given.runtime, given.level)
 
 
-def _launch(page: "gr.Blocks", given: AppConfig) -> None:
+def _launch(page: "gr.Blocks", given: AppConfig, folder: Path) -> None:
     import gradio as gr
     from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+    from agegender import gate
+
+    # a page of elsewhere whose name leads to this machine is told apart by that name
+    hosts = [*THIS_MACHINE, "[::1]"] if given.host in THIS_MACHINE else ["*"]
+    middleware = [
+        Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
+        Middleware(gate.Gate, folder=folder),
+    ]
     system = ["system-ui", "sans-serif"]  # fonts that are there already
     try:
         page.launch(
@@ -133,14 +113,14 @@ def _launch(page: "gr.Blocks", given: AppConfig) -> None:
             prevent_thread_lock=True,
             quiet=True,
             share=False,
-            max_file_size=LARGEST,
+            max_file_size=gate.LARGEST,
             footer_links=[],
             run_history=False,
             enable_monitoring=False,
             ssr_mode=False,
             theme=gr.themes.Default(font=system, font_mono=["monospace"]),
             css=CSS,
-            app_kwargs={"middleware": [Middleware(OwnHostOnly)], "openapi_url": None},
+            app_kwargs={"middleware": middleware, "openapi_url": None},
         )
     except OSError:
         place = f"host={given.host}" + (f" port={given.port}" if given.port else "")
@@ -148,6 +128,7 @@ def _launch(page: "gr.Blocks", given: AppConfig) -> None:
             f"the page cannot be shown at {place}: take another port, if it is in use, or host, if"
             f" it is none of this machine's"
         ) from None
+    gate.limit(page.server.config)  # gradio takes no options for its server
 
 
 def build(model: Model, folder: Path, several: bool) -> "gr.Blocks":
@@ -165,7 +146,7 @@ def build(model: Model, folder: Path, several: bool) -> "gr.Blocks":
             return None, gr.skip()
         return None, of_file(model, Path(given["path"]), folder)
 
-    page: gr.Blocks = gr.Blocks(analytics_enabled=False, title=TITLE, delete_cache=LEFT_OVER)
+    page: gr.Blocks = gr.Blocks(analytics_enabled=False, title=TITLE)
     with page:
         gr.HTML(ABOUT)
         with gr.Row():

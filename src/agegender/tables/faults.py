@@ -30,13 +30,21 @@ def faults_table(faults: Path) -> str:
         faults: `faults.csv`: what, when, seed and outcome of each trial.
     """
     table = _read(faults)
-    return _counts(table[~table["what"].str.match(rf"images?, |{HOSTILE}")])
+    return _counts(table[~table["what"].str.match(rf"images?, |page: |{HOSTILE}")])
 
 
 def hostile_table(faults: Path) -> str:
     """Hostile checkpoints, archives and tables, as `faults_table`."""
     table = _read(faults)
     return _counts(table[table["what"].str.match(HOSTILE)])
+
+
+def page_table(faults: Path) -> str:
+    """The page under load and abuse, as `faults_table`: a row for each kind of trial."""
+    table = _read(faults)
+    page = table[table["what"].str.startswith("page: ")]
+    kinds = page["what"].str.removeprefix("page: ").str.split(": ").str[0]
+    return _counts(page.assign(what=kinds))
 
 
 def images_table(faults: Path) -> str:

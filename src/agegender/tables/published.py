@@ -49,6 +49,7 @@ def published(results: Path) -> dict[tuple[str, str], str]:
         ("docs/reliability.md", "faults"): faults.faults_table(results / "faults.csv"),
         ("docs/security.md", "images"): faults.images_table(results / "faults.csv"),
         ("docs/security.md", "hostile"): faults.hostile_table(results / "faults.csv"),
+        ("docs/security.md", "page"): faults.page_table(results / "faults.csv"),
         ("docs/scaling.md", "growth"): speed.growth_table(results / "benchmark_growth.csv"),
         ("docs/portraits.md", "geometry"): portraits.geometry_table(results / "portrait.csv"),
         ("docs/portraits.md", "export"): portraits.export_table(
