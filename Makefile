@@ -50,7 +50,7 @@ types: setup  ## static types
 
 audit: setup  ## known vulnerabilities of what is installed
 	$(BIN)/python -m pip install --quiet --editable '.[checks]'
-	$(BIN)/pip-audit --local --skip-editable
+	$(BIN)/pip-audit --local --skip-editable --vulnerability-service osv
 
 bench: setup  ## how fast, side by side: half an hour on a machine that does nothing else
 	$(BIN)/python scripts/benchmark.py data.archive=$(UTKFACE)

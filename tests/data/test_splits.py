@@ -104,10 +104,12 @@ def test_a_users_own_split_is_taken_as_it_is(tmp_path: Path):
     assert assign_parts(table(5), "file", path).tolist() == ["train", "val", "", "test", ""]
 
 
-def test_names_that_look_like_numbers_or_gaps_are_names(tmp_path: Path):
-    frame = pd.DataFrame({"file": ["007", "NA", "1e3"], "sha256": "0", "slice": 0})
+@pytest.mark.parametrize("files", [["007", "12", "1e3"], ["NA", "nan", "None"]])
+def test_names_that_look_like_numbers_or_gaps_are_names(files: list[str], tmp_path: Path):
+    frame = pd.DataFrame({"file": files, "sha256": "0", "slice": 0})
     path = tmp_path / "split.csv"
-    path.write_text("file,part\n007,train\nNA,val\n1e3,test\n")
+    rows = zip(files, ("train", "val", "test"), strict=True)
+    path.write_text("file,part\n" + "".join(f"{file},{part}\n" for file, part in rows))
     assert assign_parts(frame, "file", path).tolist() == ["train", "val", "test"]
 
 
