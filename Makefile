@@ -5,7 +5,7 @@ DEMO := runs/demo
 UTKFACE ?= UTKFace.tar.gz
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo app test test-all lint types bench clean
+.PHONY: help setup demo app test test-all coverage mutants lint types audit bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,17 @@ test: setup  ## the default tests: under 10 minutes
 test-all: setup  ## the slow tests too
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m ''
 
+coverage: setup  ## lines and branches that the default tests run -> docs/results/coverage.csv
+	mkdir -p build
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal \
+	  --cov --cov-report=json:build/coverage.json
+	$(BIN)/python scripts/tested.py coverage build/coverage.json
+
+mutants: setup  ## spoil the code a little, see whether a test fails -> docs/results/mutants.csv
+	$(BIN)/python -m pip install --quiet --editable '.[checks]'
+	OMP_NUM_THREADS=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m mutmut run
+	$(BIN)/python scripts/tested.py mutants
+
 lint: setup  ## style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -37,8 +48,12 @@ lint: setup  ## style
 types: setup  ## static types
 	$(BIN)/mypy
 
+audit: setup  ## known vulnerabilities of what is installed
+	$(BIN)/python -m pip install --quiet --editable '.[checks]'
+	$(BIN)/pip-audit --local --skip-editable --vulnerability-service osv
+
 bench: setup  ## how fast, side by side: half an hour on a machine that does nothing else
 	$(BIN)/python scripts/benchmark.py data.archive=$(UTKFACE)
 
 clean:  ## remove .venv and caches, keep runs
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache mutants build .coverage

@@ -87,13 +87,66 @@ def test_what_lightning_logs_is_what_the_report_says():
     assert len(metrics.last.row) == len(rows), "nothing is left of the epoch before"
 
 
-def test_one_gender_alone_has_no_auroc():
+def measured(age, age_pred, gender, p_female, sd=None, rows=None) -> FaceMetrics:
+    """Metrics of one batch."""
+    age, age_pred, gender, p = (torch.tensor(v).float() for v in (age, age_pred, gender, p_female))
+    rows = torch.arange(len(age)) if rows is None else torch.tensor(rows)
     metrics = FaceMetrics()
-    ones = torch.ones(4)
-    batch = Batch(ones, ones, ones, ones.long())
-    metrics.update(Outputs(ones, ones, ones[:, None]), batch, torch.zeros(3))
-    assert metrics.compute()["gender_auroc"].isnan()
-    assert metrics.compute()["gender_acc"] == 1
+    outputs = Outputs(age_pred, torch.logit(p), age_pred[:, None], sd)
+    metrics.update(outputs, Batch(torch.empty(0), age, gender, rows), torch.tensor([3.0, 2, 1]))
+    return metrics
+
+
+def test_hand_worked_example_as_lightning_logs_it():
+    # errors 1, -3, 6, -5; of the four pairs of a woman and a man three are in order, one is tied
+    metrics = measured([10, 20, 30, 40], [11, 17, 36, 35], [0, 1, 1, 0], [0.2, 0.9, 0.4, 0.4])
+    found = {name: value.item() for name, value in metrics.compute().items()}
+    assert found == pytest.approx(
+        {
+            "age_mae": 15 / 4, "age_rmse": (71 / 4) ** 0.5, "age_cs5": 3 / 4, "gender_acc": 3 / 4,
+            "gender_auroc": 3.5 / 4, "loss": 3, "age_loss": 2, "gender_loss": 1,
+        }
+    )  # fmt: skip
+
+
+def test_five_years_off_count_for_cs5_and_more_do_not():
+    metrics = measured([50, 50, 50, 50], [45, 55, 44.9, 55.1], [0, 1, 0, 1], [0.1, 0.9, 0.1, 0.9])
+    assert metrics.compute()["age_cs5"] == 0.5
+
+
+def test_what_was_said_of_each_face_is_kept_as_it_was():
+    rows = [2**40 + 1, 7]  # above what float32 can tell apart
+    metrics = measured([1, 2], [3.5, 4.5], [0, 1], [0.25, 0.75], torch.tensor([1.5, 2.5]), rows)
+    metrics.compute()
+    assert metrics.last.row.tolist() == rows
+    assert metrics.last.age_pred.tolist() == [3.5, 4.5]
+    assert metrics.last.age_sd.tolist() == [1.5, 2.5]
+    assert metrics.last.p_female.tolist() == pytest.approx([0.25, 0.75])
+    without = measured([1, 2], [3.5, 4.5], [0, 1], [0.25, 0.75])
+    without.compute()
+    assert without.last.age_sd.isnan().all(), "an age loss without a distribution"
+
+
+def test_metrics_keep_no_graph():
+    metrics = FaceMetrics()
+    age = torch.ones(2, requires_grad=True)
+    outputs = Outputs(2 * age, 3 * age, age[:, None], 4 * age)
+    losses = torch.stack([age.sum()] * 3)
+    metrics.update(outputs, Batch(age, torch.ones(2), torch.ones(2), torch.arange(2)), losses)
+    assert not any(value.requires_grad for value in metrics.metric_state.values())
+
+
+@pytest.mark.parametrize("gender", [0, 1])
+def test_one_gender_alone_has_no_auroc(gender: int):
+    found = measured([30, 40], [31, 42], [gender] * 2, [0.9, 0.8]).compute()
+    assert found["gender_auroc"].isnan()
+    assert found["gender_acc"] == gender
+
+
+@pytest.mark.parametrize("gender", [[1, 0, 0], [0, 1, 1]])
+def test_one_face_of_a_gender_is_enough_for_auroc(gender: list[int]):
+    p_female = [0.9 if g else 0.2 for g in gender]
+    assert measured([3, 4, 5], [3, 4, 5], gender, p_female).compute()["gender_auroc"] == 1
 
 
 def test_baseline_says_the_median_and_the_majority_of_train():

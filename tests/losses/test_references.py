@@ -113,6 +113,11 @@ def test_corals_score_of_zero_means_a_third_of_the_range_at_first():
     assert Coral(120).decode(torch.zeros(1, 1)).age.item() == 40
 
 
+def test_a_unit_of_corals_untrained_score_is_ten_years():
+    scores = torch.tensor([[-2.0], [1.0], [5.5]])
+    assert Coral(120).decode(scores).age.tolist() == [20, 50, 95]
+
+
 def test_gaussian_nll():
     raw = given(loss := GaussianNLL(OLDEST))
     sd = 1 + 10 * np.log1p(np.exp(raw[:, 1]))

@@ -91,12 +91,15 @@ def _read_parts(split_file: Path, frame: pd.DataFrame) -> Parts:
         table = pd.read_csv(split_file, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read data.split_file={split_file}: {error}") from None
-    if table.isna().any(axis=None):
-        raise InputError(f"data.split_file={split_file} has a row with too few values: it is cut")
     missing = {"file", "part"} - set(table.columns)
     if missing:
         raise InputError(
             f"data.split_file={split_file} lacks the column {' and '.join(sorted(missing))}"
+        )
+    needed = table[["file", "part"]]
+    if (needed.isna() | (needed == "")).any(axis=None):
+        raise InputError(
+            f"data.split_file={split_file} has a row without a file or a part: it may be cut"
         )
     twice = table["file"][table["file"].duplicated()]
     if len(twice):

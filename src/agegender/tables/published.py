@@ -13,6 +13,7 @@ from agegender.tables import (
     reproduction,
     speed,
     sweeps,
+    tests,
 )
 
 
@@ -59,6 +60,10 @@ def published(results: Path) -> dict[tuple[str, str], str]:
             results / "sweep_backbones.csv", ["model", "loss"]
         ),
         ("docs/sweeps.md", "search"): sweeps.search_table(results / "search.csv"),
+        ("docs/tests.md", "mutants"): tests.mutants_table(
+            results / "mutants.csv", results / "mutants_survivors.csv"
+        ),
+        ("docs/tests.md", "survivors"): tests.survivors_table(results / "mutants_survivors.csv"),
         (about_speed, "costs"): speed.costs_table(results / "benchmark_costs.csv"),
     }
 
