@@ -40,7 +40,8 @@ def main() -> None:
         cfg = compose("evaluate", [f"checkpoint={networks[0]}", *words, "output_dir=unused"])
     table = measure(cfg, networks, given.threads, given.repeats)
     with whole_file(given.out / "portrait_speed.csv") as temporary:
-        table.round(3).assign(**made_by()).to_csv(temporary, index=False)
+        about = {name: value for name, value in made_by().items() if name not in table}
+        table.round(3).assign(**about).to_csv(temporary, index=False)
     print(table.round(2).to_string(index=False))
 
 

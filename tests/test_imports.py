@@ -1,6 +1,8 @@
 """The road goes one way: who may import whom."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src/agegender"
@@ -268,3 +270,11 @@ def test_hydra_lightning_and_torch_stay_where_they_belong():
         assert not roots & {"hydra", "omegaconf"} or name in HYDRA, name
         assert "lightning" not in roots or name in LIGHTNING, name
         assert not roots & {"torch", "lightning"} or name not in WITHOUT_TORCH, name
+
+
+def test_predictions_do_not_wait_for_the_training_library():
+    code = "import sys, agegender; agegender.load(detector='none'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"torch", "agegender.reader"} <= loaded
+    assert not {"lightning", "lightning.pytorch", "torchmetrics", "matplotlib"} & loaded

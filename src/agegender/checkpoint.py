@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,10 +15,12 @@ from torch import Tensor
 
 import agegender
 from agegender.config import build, check_config
-from agegender.data.datamodule import FaceData
 from agegender.data.files import whole_file
 from agegender.errors import InputError
 from agegender.models.net import AgeLoss, Net
+
+if TYPE_CHECKING:  # Lightning takes seconds to import, and predictions do without
+    from agegender.data.datamodule import FaceData
 
 log = logging.getLogger(__name__)
 KEY = "agegender"  # where a checkpoint keeps what `describe` says
@@ -37,7 +39,7 @@ class Loaded(NamedTuple):
     description: dict[str, Any]
 
 
-def describe(config: dict[str, Any], data: FaceData) -> dict[str, Any]:
+def describe(config: dict[str, Any], data: "FaceData") -> dict[str, Any]:
     """What a checkpoint needs to be used without any config: plain values and one tensor."""
     names = (
         "name", "seed", "data", "model", "loss", "weighting", "gender_smoothing", "optimizer",
@@ -57,7 +59,7 @@ def describe(config: dict[str, Any], data: FaceData) -> dict[str, Any]:
     }
 
 
-def _photographs(data: FaceData, part: str) -> Tensor:
+def _photographs(data: "FaceData", part: str) -> Tensor:
     """What the files of a part are known by, and all copies of their photographs, used or not."""
     frame = data.frame
     groups = frame.loc[frame["part"] == part, "group_id"]

@@ -16,7 +16,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from agegender.errors import InputError
@@ -87,6 +86,9 @@ def build(node: DictConfig, **supplied: Any) -> Any:
     try:
         return instantiate(node, _convert_="all", **supplied)
     except InstantiationException as error:
+        # importing Lightning takes seconds, which those who only predict need not wait for
+        from lightning.fabric.utilities.exceptions import MisconfigurationException
+
         cause = error.__cause__
         if isinstance(cause, ValueError | TypeError | MisconfigurationException):
             raise InputError(str(cause)) from error

@@ -112,7 +112,7 @@ def frontier_figure(table: pd.DataFrame) -> Figure:
     for axes in (left, right):
         axes.set_xscale("log")
         low, high = axes.get_xlim()
-        axes.set_xlim(low / 1.3, high * 2.2)  # room for the names
+        axes.set_xlim(low / 1.3, high * 3)  # room for the names
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())

@@ -56,6 +56,8 @@ def published(results: Path) -> dict[tuple[str, str], str]:
         ("docs/portraits.md", "export"): portraits.export_table(
             sorted(results.glob("portrait_export*.csv"))
         ),
+        ("docs/portraits.md", "speed"): portraits.speed_table(results / "portrait_speed.csv"),
+        ("docs/accuracy.md", "frontier"): accuracy.frontier_table(results / "frontier.csv"),
         ("docs/sweeps.md", "sweep"): sweeps.sweep_table(
             results / "sweep_backbones.csv", ["model", "loss"]
         ),
