@@ -76,7 +76,7 @@ def test_no_code_in_a_checkpoint_runs(checkpoint_file: Path, tmp_path: Path):
         write()
         with pytest.raises(InputError, match="cannot be read"):
             look()
-        with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        with pytest.raises(InputError, match="Weights only load failed"):
             keep()
         assert not mark.exists()
         recorded("a checkpoint with pickled code", 0, "refused")
@@ -117,7 +117,7 @@ def test_an_odd_description_is_a_sentence(checkpoint_file: Path, tmp_path: Path)
     for number, (what, whole) in enumerate(described(content)):
         if number % 7:
             continue
-        torch.save(whole, path)
+        checkpoint.save(whole, path)
         try:
             found = agegender.load(path, detector="none").predict(face)
             assert np.isfinite(found["age_pred"]).all(), what
@@ -142,7 +142,7 @@ def test_no_dangerous_target_of_a_checkpoint_is_called(target, where, checkpoint
     for key in above:
         node = node[key]
     node[last] = {"_target_": target, "command": f"touch {tmp_path / 'it ran'}"}
-    torch.save(content, tmp_path / "c.ckpt")
+    checkpoint.save(content, tmp_path / "c.ckpt")
     with pytest.raises(InputError, match=r"may be built|no such thing|not a class"):
         checkpoint.load(tmp_path / "c.ckpt")
     assert not (tmp_path / "it ran").exists()

@@ -175,7 +175,7 @@ def test_all_presets_are_known():
 @pytest.mark.parametrize(
     "preset",
     [
-        slow(name) if name in ("losses", "folds") else name
+        slow(name) if name in ("losses", "folds", "ablation") else name
         for name in PRESETS
         if not name.startswith("search")
     ],
@@ -186,6 +186,7 @@ def test_every_preset_runs_shrunk(preset: str, tmp_path: Path):
     assert status == 0, said
     trials = read_trials(tmp_path)
     least = {"seeds": 1, "lr_batch": 3, "losses": 10, "folds": 5, "backbones": 6}
+    least |= {"ablation": 10, "sizes": 1}
     assert len(trials) >= least[preset]
     assert all(trial.status == "finished" for trial in trials)
     if preset == "losses":
