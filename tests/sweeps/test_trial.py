@@ -175,7 +175,7 @@ def test_all_presets_are_known():
 @pytest.mark.parametrize(
     "preset",
     [
-        slow(name) if name in ("losses", "folds", "ablation") else name
+        slow(name) if name in ("losses", "folds", "ablation", "backbones") else name
         for name in PRESETS
         if not name.startswith("search")
     ],

@@ -1,7 +1,8 @@
 """What the way from a portrait to its answer keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -57,8 +58,15 @@ def speed_table(table: Path) -> str:
     lines = [f"| stage | of | {' | '.join(heads)} |", f"|{'---|' * (2 + 2 * len(threads))}"]
     for (stage, of), mine in rows.groupby(["stage", "of"], sort=False):
         cells = [
-            f"{row['ms']:.1f} ({row['lowest']:.1f} to {row['highest']:.1f}) | {row['per_s']:.0f}"
+            f"{_ms(row)} | {row['per_s']:.3g}"
             for row in mine.sort_values("threads").to_dict("records")
         ]
         lines.append(f"| {stage} | {of} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _ms(row: dict[Hashable, Any]) -> str:
+    """Milliseconds, with their range where there is more than one measurement."""
+    if row["lowest"] == row["highest"]:
+        return f"{row['ms']:.0f} (once)"
+    return f"{row['ms']:.1f} ({row['lowest']:.1f} to {row['highest']:.1f})"
