@@ -117,8 +117,8 @@ def test_the_best_are_told_with_their_spread_and_intervals(tmp_path: Path):
     record(runs, tmp_path / "runs.csv")
     last = best_table(tmp_path / "runs.csv").splitlines()[-1]
     assert last == (
-        "| `best` | full age range, `holdout` | 4.15 ± 0.07 | 3.50 to 4.50 | 90.0% ± 0.0%"
-        " | 88.0% to 92.0% | 5.00, 80.0% | 90 |"
+        "| `best` | some model | full age range, `holdout` | 4.15 ± 0.07 | 3.50 to 4.50"
+        " | 90.0% ± 0.0% | 88.0% to 92.0% | 5.00, 80.0% | 90 |"
     )
 
 

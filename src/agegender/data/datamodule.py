@@ -96,15 +96,7 @@ class FaceData(pl.LightningDataModule):
             raise ValueError(
                 "data.root, data.archive, data.csv and data.drawn exclude each other: give one"
             )
-        if split not in get_args(Split):
-            raise ValueError(f"data.split={split!r} is not one of {', '.join(get_args(Split))}")
-        if not 0 <= fold < FOLDS:
-            raise ValueError(f"data.fold={fold} is not within 0 to {FOLDS - 1}")
-        if fold and split != "kfold":
-            raise ValueError(f"data.fold={fold} is for data.split=kfold, not {split}")
-        if duplicates not in (None, *get_args(Duplicates)):
-            allowed = ", ".join(get_args(Duplicates))
-            raise ValueError(f"data.duplicates={duplicates!r} is not one of {allowed}")
+        _check_split(split, fold, duplicates)
         if channels not in (1, 3):
             raise ValueError(f"data.channels={channels} is neither 1 (grey) nor 3 (RGB)")
         if not 16 <= image_size <= 512:
@@ -270,3 +262,15 @@ def apply_policy(frame: pd.DataFrame, groups: pd.DataFrame, duplicates: Duplicat
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+def _check_split(split: Split, fold: int, duplicates: Duplicates | None) -> None:
+    if split not in get_args(Split):
+        raise ValueError(f"data.split={split!r} is not one of {', '.join(get_args(Split))}")
+    if not 0 <= fold < FOLDS:
+        raise ValueError(f"data.fold={fold} is not within 0 to {FOLDS - 1}")
+    if fold and split != "kfold":
+        raise ValueError(f"data.fold={fold} is for data.split=kfold, not {split}")
+    if duplicates not in (None, *get_args(Duplicates)):
+        allowed = ", ".join(get_args(Duplicates))
+        raise ValueError(f"data.duplicates={duplicates!r} is not one of {allowed}")

@@ -32,6 +32,25 @@ def read_labels(csv: Path) -> pd.DataFrame:
         raise InputError(f"data.csv={csv} does not exist") from None
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read data.csv={csv}: {error}") from None
+    _check_columns(table, csv)
+    for name in OPTIONAL:
+        if name not in table:
+            table[name] = ""
+    age = pd.to_numeric(table["age"], errors="coerce")
+    _check_rows(table, age, csv)
+    labels = pd.DataFrame(
+        {
+            "file": table["path"],
+            "age_years": age.astype("float32"),
+            "gender": table["gender"].astype("int8"),
+            "race": pd.to_numeric(table["race"].replace("", None)).astype("Int8"),
+            "group": table["group"],
+        }
+    )
+    return labels.sort_values("file", ignore_index=True)
+
+
+def _check_columns(table: pd.DataFrame, csv: Path) -> None:
     missing = [name for name in NEEDED if name not in table]
     if missing:
         raise InputError(
@@ -40,10 +59,9 @@ def read_labels(csv: Path) -> pd.DataFrame:
         )
     if table.empty:
         raise InputError(f"data.csv={csv} has no rows")
-    for name in OPTIONAL:
-        if name not in table:
-            table[name] = ""
-    age = pd.to_numeric(table["age"], errors="coerce")
+
+
+def _check_rows(table: pd.DataFrame, age: "pd.Series[float]", csv: Path) -> None:
     exists = table["path"].map(lambda path: bool(path) and (csv.parent / path).is_file())
     wrong = {
         "path": (~exists, "is no file (relative to the CSV's folder)"),
@@ -65,13 +83,3 @@ def read_labels(csv: Path) -> pd.DataFrame:
             mistakes.append(f"line {first + 2}: {name.strip()} {value!r} {what}{more}")
     if mistakes:
         raise InputError(f"data.csv={csv}: " + "; ".join(mistakes))
-    labels = pd.DataFrame(
-        {
-            "file": table["path"],
-            "age_years": age.astype("float32"),
-            "gender": table["gender"].astype("int8"),
-            "race": pd.to_numeric(table["race"].replace("", None)).astype("Int8"),
-            "group": table["group"],
-        }
-    )
-    return labels.sort_values("file", ignore_index=True)

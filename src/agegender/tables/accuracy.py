@@ -12,20 +12,24 @@ RECIPES = {"best": "full age range, `holdout`", "best_coral": "ages 21 to 60, `c
 def best_table(table: Path) -> str:
     """The recipes `best` and `best_coral` on the test part, as Markdown.
 
+    A row a network, the newest first.
+
     Args:
         table: `runs.csv`.
     """
     runs = pd.read_csv(table)
     lines = [
-        "| `experiment=` | faces | test age MAE (years) | 95 % of drawing faces | test gender"
-        " accuracy | 95 % of drawing faces | with all copies: MAE, accuracy | CPU minutes |",
-        f"|{'---|' * 8}",
+        "| `experiment=` | network | faces | test age MAE (years) | 95 % of drawing faces"
+        " | test gender accuracy | 95 % of drawing faces | with all copies: MAE, accuracy"
+        " | CPU minutes |",
+        f"|{'---|' * 9}",
     ]
-    for name, faces in RECIPES.items():
-        mine = runs[runs["experiment"] == name]
-        if mine.empty:
-            continue
+    recipes = runs[runs["experiment"].isin(RECIPES)].sort_values("date", ascending=False)
+    for (name, model), mine in recipes.groupby(["experiment", "model"], sort=False):
         cells = [
+            f"`{name}`",
+            str(model),
+            RECIPES[str(name)],
             mean_sd(mine["test_age_mae"], "{:.2f}"),
             _range(mine, "age_mae", "{:.2f}"),
             mean_sd(mine["test_gender_acc"], "{:.1%}"),
@@ -33,7 +37,7 @@ def best_table(table: Path) -> str:
             f"{mine['test_keep_age_mae'].mean():.2f}, {mine['test_keep_gender_acc'].mean():.1%}",
             f"{mine['cpu_minutes'].mean():.0f}",
         ]
-        lines.append(f"| `{name}` | {faces} | {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ ONE_KIND = (
     (r"^an archive of a million members.*", "an archive of a million members"),
 )
 ONE_OUTCOME = (
-    (r"^ended within [\d.]+ s, ", ""),
+    (r"^(?:ended|stopped) within [\d.]+ s, ", ""),
     (r"^saved after step \d+", "saved after that step"),
     (r", \d+ MB in all$", ""),
     (r" \([^)]*\)", ""),
