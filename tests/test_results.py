@@ -7,7 +7,7 @@ import pytest
 from agegender.errors import InputError
 from agegender.report import NOTEBOOK
 from agegender.results import COLUMNS, record, row_of
-from agegender.tables.accuracy import best_table
+from agegender.tables.accuracy import best_table, errors_table
 from agegender.tables.published import published, put_table
 from agegender.tables.reproduction import precision_table, reproduction_table
 
@@ -120,6 +120,19 @@ def test_the_best_are_told_with_their_spread_and_intervals(tmp_path: Path):
         "| `best` | some model | full age range, `holdout` | 4.15 ± 0.07 | 3.50 to 4.50"
         " | 90.0% ± 0.0% | 88.0% to 92.0% | 5.00, 80.0% | 90 |"
     )
+
+
+def test_a_decade_is_told_with_its_share_of_the_errors(tmp_path: Path):
+    rows = [
+        {"by": "all", "n": 40, "age_mae": 4.0, "age_bias": 1.0, "gender_acc": 0.9},
+        {"by": "age", "age": "0-9", "n": 30, "age_mae": 2.0, "age_bias": 1.5, "gender_acc": 0.9},
+        {"by": "age", "age": "80+", "n": 10, "age_mae": 2.0, "age_bias": -2.0, "gender_acc": 1.0},
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "groups.csv", index=False)
+    assert errors_table(tmp_path / "groups.csv").splitlines()[2:] == [
+        "| 0-9 | 30 | 2.00 | 75% | +1.50 | 90.0% | 3 |",
+        "| 80+ | 10 | 2.00 | 25% | -2.00 | 100.0% | 0 |",
+    ]
 
 
 def test_a_document_without_a_place_is_told(tmp_path: Path):

@@ -41,6 +41,30 @@ def best_table(table: Path) -> str:
     return "\n".join(lines)
 
 
+def errors_table(groups: Path) -> str:
+    """Where the errors are: a row a decade of age, with its share of all that is wrong.
+
+    Args:
+        groups: `groups.csv` of an evaluation's report.
+    """
+    table = pd.read_csv(groups)
+    ages = table[table["by"] == "age"]
+    years, wrong = ages["n"] * ages["age_mae"], (ages["n"] * (1 - ages["gender_acc"])).round()
+    lines = [
+        "| annotated age | faces | age MAE (years) | of all years of error | mean error (years)"
+        " | gender accuracy | wrong genders |",
+        f"|{'---|' * 7}",
+    ]
+    for row, share, missed in zip(
+        ages.to_dict("records"), years / years.sum(), wrong.astype(int), strict=True
+    ):
+        lines.append(
+            f"| {row['age']} | {row['n']} | {row['age_mae']:.2f} | {share:.0%}"
+            f" | {row['age_bias']:+.2f} | {row['gender_acc']:.1%} | {missed} |"
+        )
+    return "\n".join(lines)
+
+
 def frontier_table(table: Path) -> str:
     """What accuracy costs, a row a recipe.
 

@@ -23,7 +23,7 @@ def published(results: Path) -> Places:
     """Every published table: the document and the name of its place there, and its text.
 
     Args:
-        results: the folder `docs/results`.
+        results: the folder `docs/results`, beside `docs/shipped`.
     """
     return {
         **_of_data(results),
@@ -47,13 +47,14 @@ def _of_data(results: Path) -> Places:
 
 
 def _of_networks(results: Path) -> Places:
-    runs = results / "runs.csv"
+    runs, shipped = results / "runs.csv", results.parent / "shipped"
     keras = results / "keras_control.csv"
     backbones = sweeps.sweep_table(results / "sweep_backbones.csv", ["model", "loss"])
     return {
         ("README.md", "reproduction"): reproduction.reproduction_table(runs, keras),
         ("README.md", "best"): accuracy.best_table(runs),
         ("docs/accuracy.md", "best"): accuracy.best_table(runs),
+        ("docs/accuracy.md", "errors"): accuracy.errors_table(shipped / "groups.csv"),
         ("docs/accuracy.md", "frontier"): accuracy.frontier_table(results / "frontier.csv"),
         ("docs/models.md", "compact"): sweeps.paired_table(results / "compact_paired.csv"),
         ("docs/sweeps.md", "sweep"): backbones,
