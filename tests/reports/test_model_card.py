@@ -85,12 +85,13 @@ def test_an_evaluation_of_the_run_is_told_instead(run: Path, tmp_path: Path):
     metrics = json.loads((run / "metrics.json").read_text())
     metrics["run"]["level"] = 0.8
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-    rows = [("blur", "sigma", 0, True, 5.0, 0.9), ("blur", "sigma", 4, False, 7.5, 0.8)]
-    columns = ["disturbance", "unit", "strength", "clean", "age_mae", "gender_acc"]
+    rows = [("blur", "sigma", 0, True, 9, 5.0, 0.9), ("blur", "sigma", 4, False, 9, 7.5, 0.8)]
+    columns = ["disturbance", "unit", "strength", "clean", "n", "age_mae", "gender_acc"]
     table = pd.DataFrame(rows, columns=columns)
     table.to_csv(tmp_path / "report/robustness.csv", index=False)
     card = model_card(run, tmp_path)
     assert "Intervals of 80% hold" in card
+    assert "9 faces of the part, drawn at random" in card
     assert "| none | | 5.00 | 90.0% |\n| blur | 4 (sigma) | 7.50 | 80.0% |" in card
     assert "Disturbed" not in model_card(run)
 

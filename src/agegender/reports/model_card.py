@@ -158,6 +158,7 @@ def _groups(groups: pd.DataFrame, coverage: pd.DataFrame) -> str:
 def _robustness(measured: pd.DataFrame) -> str:
     lines = [
         "## Disturbed pictures\n",
+        f"{measured['n'].iloc[0]:,} faces of the part, drawn at random.\n",
         "| disturbance | worst at | age MAE (years) | gender accuracy |",
         "|---|---|---|---|",
     ]
@@ -176,7 +177,7 @@ def _reproduce(about: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {about[name]}" for name in ("agegender", "torch", "lightning"))
     command = for_anybody(about["command"])
     return (
-        f"## How to reproduce\n\n    {command}\n\nAt commit `{about['commit']}`, seed"
+        f"## How to reproduce\n\n    git checkout {about['commit']}\n    {command}\n\nSeed"
         f" {about['seed']}, precision {about['precision']}, {about['epochs']} epochs (the best:"
         f" {about['best_epoch']}); {versions}; {about['cpu']}, {about['wall_minutes']:.0f}"
         f" minutes.\n"
