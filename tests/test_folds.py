@@ -54,8 +54,9 @@ def test_folds_that_do_not_belong_together_are_refused(sweep: Path, tmp_path: Pa
 
     with pytest.raises(InputError, match=r"holds the folds \[0, 1, 2, 3, 3\]"):
         gather(spoilt("twice", fold=3))
-    with pytest.raises(InputError, match="differ in epochs: 1, 2"):
-        gather(spoilt("longer", epochs=2))
+    with pytest.raises(InputError, match="differ in max_epochs: 1, 2"):
+        gather(spoilt("longer", max_epochs=2))
+    gather(spoilt("stopped early", epochs=2))
     with pytest.raises(InputError, match="=holdout, not of kfold"):
         gather(spoilt("other", split="holdout"))
     with pytest.raises(InputError, match="holds no finished run"):

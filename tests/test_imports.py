@@ -16,7 +16,8 @@ ALLOWED = {
     "scheduler": set(),
     "data.files": {"errors"},
     "data.synthetic": {"data.files"},
-    "data.table": {"data.files", "errors"},
+    "data.upright": set(),
+    "data.table": {"data.files", "data.upright", "errors"},
     "data.source": {"data.files", "data.table", "errors"},
     "data.splits": {"errors"},
     "data.copies": set(),
@@ -114,7 +115,7 @@ ALLOWED = {
         "scoring",
     },
     "ship": {"checkpoint", "command", "data.files", "errors"},
-    "portraits.read": {"data.cache", "data.table"},
+    "portraits.read": {"data.cache", "data.table", "data.upright"},
     "portraits.faces": {"data.files", "errors"},
     "portraits.mtcnn": {"errors"},
     "portraits.detect": {"portraits.faces", "portraits.mtcnn"},
@@ -192,7 +193,7 @@ ALLOWED = {
     "bench.costs": {"bench.rounds"},
     "bench.growth": {
         "bench.rounds", "data.cache", "data.copies", "data.datamodule", "data.files", "data.table",
-        "metrics", "types",
+        "metrics", "types", "usage",
     },
     "bench.compare": {"bench.ladder", "bench.rounds", "bench.summary", "data.datamodule"},
     "bench.run": {

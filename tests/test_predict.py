@@ -423,5 +423,5 @@ def test_intervals_are_those_that_the_training_wrote_for_the_same_faces(checkpoi
     assert (mine["age_pred"] <= mine["age_hi"]).all()
     narrow = agegender.load(checkpoint_file, detector="none", level=0.5).predict(files)
     assert (narrow["age_hi"] < mine["age_hi"]).all()
-    with pytest.raises(InputError, match="level=90: must be above 0 and below 1"):
+    with pytest.raises(InputError, match=r"level=90: must be above 0 and at most 0\.995"):
         agegender.load(checkpoint_file, detector="none", level=90)

@@ -17,7 +17,7 @@ from agegender.data.batches import Deal, ShuffledBatches
 from .conftest import ROOT, SMALL, refusal, run_script
 
 # nothing is random but the order of the faces
-PLAIN = (*SMALL, "data.drawn=180", "augment=none", "model.dropout=0", "trainer.precision=32-true")
+PLAIN = (*SMALL, "data.drawn=194", "augment=none", "model.dropout=0", "trainer.precision=32-true")
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 
 
@@ -32,6 +32,16 @@ def test_every_process_gets_an_equal_share_of_each_batch():
     odd = [np.concatenate(list(ShuffledBatches(51, 4, 3, deal=Deal(r, 2)))) for r in (0, 1)]
     assert len(odd[0]) == len(odd[1]) == 25, "one is left out, so that both end together"
     assert len(set(np.concatenate(odd))) == 50
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(8, [4, 4]), (9, [4, 5]), (10, [4, 4, 2]), (1, [1])])
+def test_no_batch_is_a_single_face_if_there_are_others(n: int, sizes: list[int]):
+    batches = ShuffledBatches(n, 4, seed=0)
+    assert [len(batch) for batch in batches] == sizes
+    assert len(batches) == len(sizes)
+    assert sorted(np.concatenate(list(batches))) == list(range(n))
+    cut = ShuffledBatches(n, 4, seed=0, done=lambda: len(sizes) - 1)
+    assert [len(batch) for batch in cut] == sizes[-1:]
 
 
 def test_two_processes_end_like_one_with_the_same_batches(tmp_path: Path):

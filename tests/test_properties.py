@@ -171,8 +171,8 @@ def test_each_face_is_tested_in_one_fold(groups: list[int]):
 def test_photographs_are_counted_whole(groups: list[int]):
     frame = faces(groups)
     counts = frame["group_id"].value_counts()
-    table = group_table(frame)
-    assert set(table["group_id"]) == set(counts[counts > 1].index)
+    table = group_table(frame.rename(columns={"group_id": "photo_id"}))
+    assert set(table["photo_id"]) == set(counts[counts > 1].index)
 
 
 ages = st.floats(0, 120, width=32)

@@ -223,6 +223,10 @@ def test_a_new_run_does_not_mix_with_an_old_one(run: Path):
             small_run(run, "ckpt_path=last", word)
     with pytest.raises(InputError, match=r"data\.batch_size=8: it was started with 32"):
         small_run(run, "ckpt_path=last", "data.batch_size=8")
+    for step in ("+trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1"):
+        name = step.strip("+").partition("=")[0]
+        with pytest.raises(InputError, match=f"{name}=[0-9.]+: it was started with"):
+            small_run(run, "ckpt_path=last", step)
     assert before == files()
 
 
@@ -235,6 +239,17 @@ def test_a_moved_run_still_knows_its_best_epoch(tmp_path: Path):
     assert metrics["run"]["best_epoch"] == 1
     best = torch.load(tmp_path / "new/checkpoints/best.ckpt", weights_only=True)
     assert best["epoch"] == 0
+
+
+def test_a_run_continued_in_another_folder_takes_its_best_epoch_along(tmp_path: Path):
+    still = ("optimizer.lr=1e-30", "model.dropout=0")
+    small_run(tmp_path / "old", *still, "trainer.max_epochs=1")
+    on = (*still, "trainer.max_epochs=2", f"ckpt_path={tmp_path}/old/checkpoints/last.ckpt")
+    assert small_run(tmp_path / "new", *on)["run"]["best_epoch"] == 1
+    assert checkpoint.read(tmp_path / "new/checkpoints/best.ckpt")["epoch"] == 0
+    (tmp_path / "old/checkpoints/best.ckpt").unlink()
+    small_run(tmp_path / "newer", *on)
+    assert checkpoint.read(tmp_path / "newer/checkpoints/best.ckpt")["epoch"] == 1
 
 
 def test_the_best_checkpoint_is_calibrated_and_can_still_be_continued(tmp_path: Path):
@@ -356,6 +371,26 @@ def test_early_stopping_is_an_option(tmp_path: Path):
         "trainer.max_epochs=9", "optimizer.lr=1e-30",
     )  # fmt: skip
     assert metrics["run"]["epochs"] == 2
+    assert metrics["run"]["max_epochs"] == 9
+    (tmp_path / "metrics.json").unlink()  # as if it had been cut off while it was scored
+    words = ("callbacks=early_stopping", "callbacks.early_stopping.patience=1")
+    again = small_run(
+        tmp_path, *words, "trainer.max_epochs=9", "optimizer.lr=1e-30", "ckpt_path=last"
+    )
+    assert again["run"]["epochs"] == 2, "what had stopped early stays so"
+    assert again["test"] == metrics["test"]
+
+
+def test_a_run_whose_images_grow_cannot_be_made_longer(tmp_path: Path):
+    words = (
+        "model=resnet", "model.backbone.width=8", "augment=strong", "augment.start_size=32",
+        "data.channels=3",
+    )  # fmt: skip
+    small_run(tmp_path, *words, "trainer.max_epochs=1")
+    with pytest.raises(InputError, match="its images' growth, was planned for 1 epochs"):
+        small_run(tmp_path, *words, "trainer.max_epochs=2", "ckpt_path=last")
+    with pytest.raises(InputError, match="max_epochs: give a number"):
+        small_run(tmp_path / "endless", "trainer.max_epochs=-1")
 
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf/experiment").glob("*.yaml"))

@@ -273,6 +273,19 @@ def test_frames_have_as_few_pixels_as_pictures(clip: Path, monkeypatch: pytest.M
         Film(clip)
 
 
+def test_pixels_that_are_wide_by_the_files_word_count_as_they_will_be_drawn(tmp_path: Path):
+    path = tmp_path / "wide.mkv"
+    with av.open(str(path), "w") as box:
+        track = box.add_stream("libx264", rate=25)
+        track.width, track.height, track.pix_fmt = 640, 480, "yuv420p"
+        track.codec_context.sample_aspect_ratio = Fraction(400, 1)
+        frame = av.VideoFrame.from_ndarray(np.zeros((480, 640, 3), np.uint8), format="rgb24")
+        box.mux(track.encode(frame))
+        box.mux(track.encode(None))
+    with pytest.raises(InputError, match="frames of 256000 x 480 pixels are too many"):
+        Film(path)
+
+
 def test_a_copy_that_fails_leaves_nothing(tmp_path: Path):
     def write() -> None:
         with film_copy(tmp_path / "a.mp4", Fraction(25)) as add:

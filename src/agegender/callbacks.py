@@ -58,14 +58,17 @@ class History(Checkpoint):
         self._epoch_start = self._val_start = self._val_seconds = self._cpu_start = 0.0
         self._open = False  # whether an epoch has begun and not ended
         self._spent = (0.0, 0.0)  # seconds and processor seconds of it before it was cut off
+        self._stopped = False  # whether another callback has ended the training early
 
     def state_dict(self) -> dict[str, Any]:
         spent = self._costs_so_far() if self._open else (0.0, 0.0)
-        return {"rows": self.rows, "commits": self.commits, "spent": spent}
+        kept = {"rows": self.rows, "commits": self.commits, "stopped": self._stopped}
+        return {**kept, "spent": spent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = state_dict["rows"]
         self.commits = list(state_dict.get("commits", []))
+        self._stopped = state_dict.get("stopped", False)
         self._spent = state_dict.get("spent", (0.0, 0.0))
         # and a continued one goes on from where the one before was cut
         self._before += self.rows[-1]["since_start"] if self.rows else 0.0
@@ -89,6 +92,7 @@ class History(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if commit() not in self.commits:
             self.commits.append(commit())
+        trainer.should_stop = self._stopped  # what was ended early and then cut off stays ended
         # an epoch that goes on where it was cut does not start again
         self._epoch_start, self._cpu_start = time.perf_counter(), time.process_time()
         self._open = True
@@ -123,6 +127,7 @@ class History(Checkpoint):
             "anonymous_mb": anonymous_mb(),
         }
         self.rows.append(row)
+        self._stopped = trainer.should_stop
         if not trainer.is_global_zero:
             return
         with whole_file(self.path) as temporary:
@@ -174,17 +179,30 @@ class MovingAverage(WeightAveraging):
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """Lightning's, whose files and best score are still known after the run's folder was moved."""
+    """Lightning's, whose files and best score are still known after the run's folder was moved.
+
+    Continued in another folder, the best checkpoint is copied there; one that is nowhere is
+    forgotten, and the best of what follows is kept.
+    """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        best = Path(state_dict["best_model_path"])
+        mine = Path(str(self.dirpath)) / best.name
+        if best.name and not mine.is_file():
+            if not best.is_file():
+                log.warning("%s is not there any more: the best of what follows is kept", best)
+                return
+            with whole_file(mine) as temporary:
+                temporary.write_bytes(best.read_bytes())
+
         def here(path: str) -> str:
             return str(Path(str(self.dirpath)) / Path(path).name) if path else ""
 
         paths = ("best_model_path", "kth_best_model_path", "last_model_path")
         moved = {name: here(state_dict[name]) for name in paths}
-        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        scores = {here(path): score for path, score in state_dict["best_k_models"].items()}
         super().load_state_dict(
-            {**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath}
+            {**state_dict, **moved, "best_k_models": scores, "dirpath": self.dirpath}
         )
 
 

@@ -25,6 +25,11 @@ if TYPE_CHECKING:  # Lightning takes seconds to import, and predictions do witho
 log = logging.getLogger(__name__)
 KEY = "agegender"  # where a checkpoint keeps what `describe` says
 DIGEST = "agegender_digest"  # and where the digest of all else in it
+# what of the trainer's settings decides about a step, and what each is if nothing is said
+STEPS = {
+    "accumulate_grad_batches": 1, "gradient_clip_val": None, "gradient_clip_algorithm": None,
+    "limit_train_batches": 1.0,
+}  # fmt: skip
 SHIPPED = "shipped"  # what the weights that come with the package are called
 SHIPPED_FILE = Path(__file__).parent / "weights/shipped.ckpt"
 PREFIX = "net."
@@ -52,6 +57,10 @@ def describe(config: dict[str, Any], data: "FaceData") -> dict[str, Any]:
         "config": kept,
         "precision": str(config["trainer"]["precision"]),
         "max_epochs": config["trainer"]["max_epochs"],
+        "steps": {
+            name: given if (given := config["trainer"].get(name)) is not None else default
+            for name, default in STEPS.items()
+        },
         "split_hash": data.split_hash,
         "data_digest": data.faces.digest,
         "train_digests": _photographs(data, "train"),
@@ -154,7 +163,7 @@ def short_digests(sha256: list[str]) -> Tensor:
 
 def named(checkpoint: str | Path) -> Path:
     """The file that is meant: a path, or `shipped` for the weights that come with the package."""
-    return SHIPPED_FILE if str(checkpoint) == SHIPPED else Path(checkpoint)
+    return SHIPPED_FILE if str(checkpoint) == SHIPPED else Path(checkpoint).expanduser()
 
 
 def load(path: Path) -> Loaded:

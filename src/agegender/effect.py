@@ -30,7 +30,9 @@ def copies_effect(given: Path, removed: Path) -> dict[str, Any]:
         InputError: if the runs do not belong together.
     """
     runs = [json.loads((run / "metrics.json").read_text())["run"] for run in (given, removed)]
-    for key in ("name", "seed", "epochs", "precision", "data_digest"):
+    for run in runs:
+        run.setdefault("max_epochs", run["epochs"])  # of earlier versions
+    for key in ("name", "seed", "max_epochs", "precision", "data_digest"):
         if runs[0][key] != runs[1][key]:
             raise InputError(f"{given} and {removed} differ in {key}")
     tables = [

@@ -113,7 +113,8 @@ def _of_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     stored = about.get("calibration") if same and not validated else None
     calibration, calibrated = calibration_for(predictions, cfg.part, stored)
     predictions = with_bounds(predictions, calibration, cfg.level)[COLUMNS]
-    metrics = score(data.frame, predictions)
+    guess, told = _guess_from(data.frame, cfg.part)
+    metrics = score(guess, predictions)
     metrics["run"] = {
         **provenance(),
         "checkpoint": str(cfg.checkpoint),
@@ -132,12 +133,20 @@ def _of_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     if cfg.report:
         of = evaluation_of(
             *(predictions, cfg.part, calibration, calibrated, cfg.level, cfg.adult_age),
-            *(report.trivial_guess(data.frame[data.frame["part"] == "train"]), "the train part"),
+            *(report.trivial_guess(guess), told),
         )
         more = _of_network(cfg, module, data, of.rows)
         sections = [*make_report(of), *more, facts_section(metrics["run"])]
         write_report(Path(cfg.output_dir), f"Report: {about['config']['name']}", sections)
     return metrics
+
+
+def _guess_from(frame: pd.DataFrame, part: str) -> tuple[pd.DataFrame, str]:
+    """The faces that the trivial guess learns from, and their name; data may have no train part."""
+    train = frame[frame["part"] == "train"]
+    if len(train):
+        return train, "the train part"
+    return frame[frame["part"] == part].assign(part="train"), "these faces themselves"
 
 
 def _validated_on(data: FaceData, part: str, description: dict[str, Any]) -> int:

@@ -12,6 +12,7 @@ __all__ = ["FEMALE", "GENDERS", "MALE", "TRAIN", "VAL", "Figure", "bare", "run_f
 MALE, FEMALE = "#0072B2", "#D55E00"  # Okabe & Ito: told apart by colour-blind readers too
 TRAIN, VAL = "#999999", "#009E73"
 GENDERS = ("male", "female")
+DRAWN = (-20, 140)  # years between which predicted ages are drawn; others stand at an end
 LABELS = "labels: annotated apparent age and binary gender"
 Pixels = npt.NDArray[np.uint8]
 
@@ -71,11 +72,11 @@ def age_scatter(predictions: pd.DataFrame, part: str) -> Figure:
     figure = Figure(figsize=(11, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
     true, predicted = predictions["age_years"], predictions["age_pred"]
-    low, top = min(0.0, predicted.min()), max(true.max(), predicted.max()) + 2
+    mae, drawn = (predicted - true).abs().mean(), predicted.clip(*DRAWN)
+    low, top = min(0.0, drawn.min()), max(true.max(), drawn.max()) + 2
     bins = [np.arange(low, top + 2, 2)] * 2
-    *_, image = left.hist2d(true, predicted, bins=bins, cmin=1, norm=LogNorm(), cmap="viridis")
+    *_, image = left.hist2d(true, drawn, bins=bins, cmin=1, norm=LogNorm(), cmap="viridis")
     left.plot([low, top], [low, top], color="black", linewidth=0.8, linestyle="--")
-    mae = (predicted - true).abs().mean()
     left.set(
         title=f"Age, {part} part: MAE {mae:.2f} years (n = {len(true):,})",
         xlabel="annotated age (years)",

@@ -104,6 +104,7 @@ def describe_run(
         "seed": cfg.seed,
         "precision": str(cfg.trainer.precision),
         "epochs": len(history.rows),
+        "max_epochs": cfg.trainer.max_epochs,
         "best_epoch": history.rows[best]["epoch"],
         **history.costs(),
         "seconds_to_notebook": seconds_to(pd.DataFrame(history.rows), *NOTEBOOK_BAR)

@@ -12,7 +12,7 @@ from agegender.errors import InputError
 from agegender.report import metric_lines, part_metrics
 
 METRICS = ("age_mae", "age_rmse", "age_cs5", "gender_acc", "gender_auroc")
-SAME = ("name", "model", "loss", "seed", "epochs", "precision", "duplicates", "data_digest")
+SAME = ("name", "model", "loss", "seed", "max_epochs", "precision", "duplicates", "data_digest")
 
 
 def gather(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -72,6 +72,7 @@ def _facts(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         assert {"run", "test"} <= found.keys()
+        found["run"].setdefault("max_epochs", found["run"].get("epochs"))  # of earlier versions
     except (OSError, ValueError, AssertionError):
         raise InputError(f"{path} is not of a finished run with a test part") from None
     return found

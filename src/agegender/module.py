@@ -101,9 +101,8 @@ class FaceModule(pl.LightningModule):
         generator = torch.Generator(batch.image.device).manual_seed(torch.initial_seed())
         image = batch.image
         if self.augment.start_size:
-            epochs = self.trainer.max_epochs or -1  # -1: nobody knows how many
-            done = self.current_epoch / epochs if epochs > 0 else 1.0
-            image = self.augment.resize(image, done)
+            assert self.trainer.max_epochs
+            image = self.augment.resize(image, self.current_epoch / self.trainer.max_epochs)
         image = self.augment(image, generator)
         share, partner = 1.0, None
         if self.augment.mixup:
@@ -253,18 +252,26 @@ class FaceModule(pl.LightningModule):
                 f"this run cannot be continued with trainer.precision="
                 f"{self.description['precision']}: it was started with {before['precision']}"
             )
+        for name, now in self.description["steps"].items():
+            then = before.get("steps", {}).get(name, now)
+            if then != now:
+                raise InputError(
+                    f"this run cannot be continued with trainer.{name}={now}: it was started with"
+                    f" {then}"
+                )
         then, now = before.get("processes", 1), self.description.get("processes", 1)
         if then != now:
             raise InputError(
                 f"this run cannot be continued by {now} processes: {then} were at it, and batches"
                 f" are per process"
             )
-        steady = self.description["config"]["scheduler"]["_target_"].endswith(".constant")
+        steady = mine["scheduler"]["_target_"].endswith(".constant")
+        steady = steady and not (mine["augment"] or {}).get("start_size")
         if not steady and before["max_epochs"] != self.description["max_epochs"]:
             raise InputError(
                 f"this run cannot be continued with trainer.max_epochs="
-                f"{self.description['max_epochs']}: its learning rate was planned for"
-                f" {before['max_epochs']} epochs"
+                f"{self.description['max_epochs']}: its learning rate, or its images' growth, was"
+                f" planned for {before['max_epochs']} epochs"
             )
         for name in ("data_digest", "split_hash"):
             if before[name] != self.description[name]:

@@ -16,7 +16,7 @@ from agegender.checkpoint import SHIPPED, named
 from agegender.data.cache import Pixels
 from agegender.errors import InputError
 from agegender.estimators import Answers, Estimator, Values, open_estimator
-from agegender.intervals import LEVEL, bounds
+from agegender.intervals import LEVEL, bounds, check_level
 from agegender.portraits.align import crop, place_of
 from agegender.portraits.detect import find_faces
 from agegender.portraits.faces import BOX, POINTS, Face, read_faces
@@ -76,8 +76,7 @@ class Model:
     """
 
     def __init__(self, estimator: Estimator, find: Find, level: float = LEVEL) -> None:
-        if not 0 < level < 1:
-            raise InputError(f"level={level}: must be above 0 and below 1, such as 0.9")
+        check_level(level)
         self.estimator, self.find, self.level = estimator, find, level
 
     def predict(self, images: "Picture | Tensor | Iterable[Picture | Tensor]") -> pd.DataFrame:

@@ -12,6 +12,7 @@ from agegender.data.files import whole_file
 from agegender.errors import InputError
 
 LARGEST = 12_000_000  # bytes
+PLACES = ("root", "archive", "csv", "split_file", "cache_dir")  # of the trainer's machine
 NOTICE = (
     "Trained on UTKFace, whose pictures are for non-commercial research only: so are these weights."
     " They say apparent age and one of two genders, as annotators did, and must not decide anything"
@@ -54,7 +55,7 @@ def ship(run: Path, to: Path = checkpoint.SHIPPED_FILE) -> dict[str, Any]:
     command = for_anybody(about["command"])
     names = ("date", "commit", "cpu", "torch", "epochs", "best_epoch", "parameters")
     config = loaded.description["config"]
-    elsewhere = {**config["data"], "root": None, "archive": None, "cache_dir": None}
+    elsewhere = {**config["data"], **dict.fromkeys(PLACES)}
     description = {
         **loaded.description,
         "config": {**config, "data": elsewhere},  # the data are where their user has them

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import resource
+import sys
 import time
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def anonymous_mb() -> float:
     try:
         return _status(os.getpid(), "RssAnon")
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        return peak_of_all_mb()
 
 
 def forget_peak() -> None:
@@ -40,7 +41,13 @@ def peak_rss_mb() -> float:
     try:
         return _status(os.getpid(), "VmHWM")
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        return peak_of_all_mb()
+
+
+def peak_of_all_mb() -> float:
+    """The most resident memory of this process since its start, in MB, on any Unix."""
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes on macOS, KB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def memory_mb(pid: int) -> tuple[float, float]:

@@ -108,6 +108,16 @@ def test_slices_part_no_group_and_balance_age_and_gender():
     assert counts.max() - counts.min() <= 28  # one for each stratum at the worst
 
 
+@pytest.mark.parametrize("n", [20, 40, 80])
+def test_few_faces_of_many_ages_are_in_every_slice_too(n: int):
+    rng = np.random.default_rng(n)
+    columns = {"age_years": rng.integers(0, 90, n), "gender": rng.integers(0, 2, n)}
+    frame = pd.DataFrame({"group_id": [f"{i:05}" for i in range(n)], **columns})
+    counts = np.bincount(audit.balanced_slices(frame), minlength=10)
+    assert counts.min() >= n // 20
+    assert counts.max() <= n // 5
+
+
 def labelled(ages, genders, groups) -> pd.DataFrame:
     n = len(ages)
     return pd.DataFrame(
@@ -117,7 +127,7 @@ def labelled(ages, genders, groups) -> pd.DataFrame:
             "age_years": np.array(ages, np.float32),
             "gender": genders,
             "race": pd.array([0] * n, dtype="Int8"),
-            "group_id": list(groups),
+            "photo_id": list(groups),
             "part": "train",
         }
     )
@@ -127,7 +137,7 @@ def test_contradictions_and_what_each_policy_leaves():
     #                 a: 3 y apart    b: 6 y apart   c: gender    d: agrees    e: single
     frame = labelled([20, 23, 20, 30, 36, 40, 40, 50, 50, 60], [0, 0, 0, 0, 0, 0, 1, 1, 1, 1],
                      "aaabbccdde")  # fmt: skip
-    groups = audit.group_table(frame).set_index("group_id")
+    groups = audit.group_table(frame).set_index("photo_id")
     assert groups["age_conflict"].to_dict() == {"a": True, "b": True, "c": False, "d": False}
     assert groups["gender_conflict"].to_dict() == {"a": False, "b": False, "c": True, "d": False}
     assert audit.unfit(groups).to_dict() == {"a": False, "b": True, "c": True, "d": False}
@@ -151,7 +161,7 @@ def test_the_default_holdout_of_real_utkface_has_one_face_a_photograph(
     used = data.frame[data.frame["part"] != ""]
     assert not used["group_id"].duplicated().any()
     assert not used["sha256"].duplicated().any()
-    assert not used["group_id"].isin(data.groups.loc[data.groups["left_out"], "group_id"]).any()
+    assert not used["photo_id"].isin(data.groups.loc[data.groups["left_out"], "photo_id"]).any()
     kept = data.scored("test_keep")
     assert set(data.scored("test")["group_id"]) < set(kept["group_id"])
     annotated = utkface.frame["age_years"].loc[kept.index]

@@ -4,14 +4,18 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from agegender.data.datamodule import FaceData
 from agegender.data.own import read_labels
 from agegender.data.table import Faces
 from agegender.errors import InputError
+from agegender.evaluate import evaluate
 
-from ..conftest import refusal, run_script
+from ..conftest import composed, refusal, run_script
 
 
 @pytest.fixture
@@ -57,6 +61,47 @@ def test_a_csv_trains_and_is_evaluated(own: pd.DataFrame, tmp_path: Path):
     assert done.returncode == 0, done.stderr
     scored = json.loads((tmp_path / "scored/metrics.json").read_text())
     assert scored["val"] == metrics["val"]
+
+
+def test_people_of_a_group_stay_together_and_are_no_copies(own: pd.DataFrame, tmp_path: Path):
+    own["group"] = [f"person {i // 4}" for i in range(len(own))]
+    own["age"] = [20 + i % 40 for i in range(len(own))]
+    own["gender"] = [i % 2 for i in range(len(own))]
+    rng = np.random.default_rng(0)
+    for path in own["path"]:  # drawn faces are alike enough to be taken for copies
+        noise = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((64, 64)).save(tmp_path / path)
+    own.to_csv(tmp_path / "own.csv", index=False)
+    data = FaceData(csv=str(tmp_path / "own.csv"), cache_dir=str(tmp_path), image_size=16)
+    data.setup("fit")
+    assert data.duplicates == "one"
+    assert (data.frame["part"] != "").all(), "nobody is left out for having two pictures"
+    found = data.frame.set_index("file").loc[own["path"]]
+    assert found["age_years"].tolist() == own["age"].tolist()
+    parts = found.groupby(own["group"].to_numpy())["part"].nunique()
+    assert (parts == 1).all()
+    assert found["group_id"].nunique() == 15
+    assert data.groups.empty
+
+
+def test_an_outside_test_set_is_scored_as_a_whole(own: pd.DataFrame, checkpoint_file, tmp_path):
+    own.to_csv(tmp_path / "own.csv", index=False)
+    split = pd.DataFrame({"file": own["path"], "part": "test"})
+    split.to_csv(tmp_path / "split.csv", index=False)
+    words = (
+        f"checkpoint={checkpoint_file}", f"data.csv={tmp_path}/own.csv", "data.split=file",
+        f"data.split_file={tmp_path}/split.csv", "allow_training_images=true",
+        f"output_dir={tmp_path}/scored",
+    )  # fmt: skip
+    evaluate(composed(*words, name="evaluate"))
+    metrics = json.loads((tmp_path / "scored/metrics.json").read_text())
+    assert metrics["test"]["n"] == 60
+    guess = own["age"].median()
+    wanted = (own["age"] - guess).abs().mean()
+    assert metrics["baseline"]["test"]["age_mae"] == pytest.approx(wanted)
+    with pytest.raises(InputError, match="leaves no face in the train part"):
+        FaceData(csv=str(tmp_path / "own.csv"), split="file", cache_dir=str(tmp_path),
+                 split_file=str(tmp_path / "split.csv")).setup("fit")  # fmt: skip
 
 
 def test_labels_are_those_of_the_csv(own: pd.DataFrame, tmp_path: Path):

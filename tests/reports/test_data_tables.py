@@ -45,7 +45,7 @@ def test_density_is_one_in_all_and_has_nothing_below_zero():
 
 def test_parts_say_what_is_left_out():
     frame = faces([10, 20, 30, 40]).assign(
-        part=["train", "train", "val", ""], group_id=list("aabc")
+        part=["train", "train", "val", ""], photo_id=list("aabc")
     )
     table = parts(frame).set_index("part")
     assert table["faces"].to_dict() == {"train": 2, "val": 1, "left out": 1}

@@ -18,7 +18,7 @@ from agegender.estimators import TorchEstimator
 from agegender.portraits.align import SIDE
 
 SAME = ("split_hash", "duplicates", "data_digest")  # or their test parts are not one
-RECIPE = ("name", "model", "loss", "epochs")  # and the seeds of one recipe agree in these
+RECIPE = ("name", "model", "loss", "max_epochs")  # and the seeds of one recipe agree in these
 BATCH = 32  # faces
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito
 
@@ -32,7 +32,7 @@ def frontier(runs: Sequence[Path], repeats: int = 9) -> pd.DataFrame:
         repeats: measurements of each network, in turns, after one that does not count.
 
     Returns:
-        name, model, loss, epochs, image_size (px), parameters, seeds, test_age_mae (years) and
+        name, model, loss, max_epochs, image_size (px), parameters, seeds, test_age_mae (years) and
         test_gender_acc with their standard deviation over seeds (_sd), cpu_minutes of a training,
         ms_per_face: from a crop to its answer, one thread, batches of 32, the median; the best age
         MAE first.
@@ -67,6 +67,7 @@ def _about(run: Path) -> dict[str, Any]:
         metrics = json.loads((run / "metrics.json").read_text())
         about, test = metrics["run"], metrics["test"]
         about["cpu_minutes"]
+        about.setdefault("max_epochs", about["epochs"])  # of earlier versions
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{run} is no finished training with a test part: {error}") from None
     best = run / "checkpoints/best.ckpt"
@@ -112,7 +113,7 @@ def frontier_figure(table: pd.DataFrame) -> Figure:
     for axes in (left, right):
         axes.set_xscale("log")
         low, high = axes.get_xlim()
-        axes.set_xlim(low / 1.3, high * 3)  # room for the names
+        axes.set_xlim(low / 1.3, high * 6)  # room for the names
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())

@@ -1,6 +1,5 @@
 """What everything beside training costs as a data set grows: where it bends is where it breaks."""
 
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from agegender.data.files import in_turn
 from agegender.data.table import read_table
 from agegender.metrics import FaceMetrics
 from agegender.types import Batch, Outputs
+from agegender.usage import peak_of_all_mb
 
 BATCH = 256  # faces, of the metrics' updates
 
@@ -65,5 +65,5 @@ def _row(what: str, n: int, repeats: int, work: Callable[[], object]) -> dict[st
         work()
         seconds.append(time.perf_counter() - start)
     tell(f"  {what}, {n} faces: {min(seconds):.1f} s")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    peak = peak_of_all_mb()
     return {"what": what, "faces": n, "seconds": min(seconds), "peak_rss_mb": peak}

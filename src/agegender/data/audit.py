@@ -35,22 +35,27 @@ def group_faces(faces: Faces, cache_dir: Path, near: bool = True) -> Faces:
         near: look for near copies, not only for exact ones.
 
     Returns:
-        The faces with group_id (the smallest digest in the group, 12 hex digits) and slice
-        (0 to 9: tenths of the data, balanced by age and gender, that part no group).
+        The faces with photo_id (the smallest digest of a photograph's files, 12 hex digits),
+        group_id (the same, but for photographs that a user's groups join) and slice (0 to 9:
+        tenths of the data, balanced by age and gender, that part no group).
     """
     release = release_table()
     short = faces.frame["sha256"].str[:12]
     if faces.digest == release.attrs["data_digest"] and (faces.frame["group_id"] == short).all():
         found = release.loc[short.to_numpy(dtype=object)]
         columns = {name: found[name].to_numpy() for name in ("group_id", "slice")}
+        columns["photo_id"] = columns["group_id"]
         return replace(faces, frame=faces.frame.assign(**columns))
     return replace(faces, frame=work_out(faces, cache_dir, near))
 
 
 def work_out(faces: Faces, cache_dir: Path, near: bool = True) -> pd.DataFrame:
-    """The faces' frame with group_id and slice, found anew from the files."""
+    """The faces' frame with photo_id, group_id and slice, found anew from the files."""
     pairs = find_pairs(faces, cache_dir) if near else no_pairs()
-    frame = faces.frame.assign(group_id=connect(faces.frame, pairs))
+    ungrouped = faces.frame.assign(group_id=faces.frame["sha256"])
+    frame = faces.frame.assign(
+        photo_id=connect(ungrouped, pairs), group_id=connect(faces.frame, pairs)
+    )
     return frame.assign(slice=balanced_slices(frame))
 
 
@@ -109,29 +114,36 @@ def connect(frame: pd.DataFrame, pairs: pd.DataFrame) -> npt.NDArray[np.str_]:
 
 
 def balanced_slices(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Tenths, (N,) of 0 to 9: within each age bin and gender, groups by id are cut evenly."""
+    """Tenths, (N,) of 0 to 9: within each age bin and gender, groups by id are cut evenly.
+
+    Bins of fewer groups than tenths are cut as one, or their faces would all be trained on.
+    """
     groups = frame.groupby("group_id").agg(age=("age_years", "median"), gender=("gender", "median"))
     bins = np.digitize(groups["age"], AGE_BINS)
-    strata = groups.groupby([bins, groups["gender"].to_numpy() > 0.5])
+    stratum = pd.Series(2 * bins + (groups["gender"].to_numpy() > 0.5), index=groups.index)
+    few = stratum.map(stratum.value_counts()) < SLICES
+    order = stratum.sort_values(kind="stable").index  # so that one of the few is like the next
+    groups, cut = groups.loc[order], stratum.mask(few, -1).loc[order]
+    strata = groups.groupby(cut)
     place = (strata.cumcount() + 0.5) / strata["age"].transform("size")
     of_face = (place * SLICES).astype(int).loc[frame["group_id"].to_numpy()]
     return np.array(of_face, dtype=np.int64)
 
 
 def group_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every group of two faces or more, and what its labels say.
+    """Every photograph of two faces or more, and what its labels say.
 
     Returns:
-        A row a group, by id: n, exact (whether all have the same bytes), files, ages, genders
-        and races (joined by blanks), age_range (years), and whether age (by more than 2 years),
-        gender or race contradict.
+        A row a photograph, by photo_id: n, exact (whether all have the same bytes), files, ages,
+        genders and races (joined by blanks), age_range (years), and whether age (by more than 2
+        years), gender or race contradict.
     """
-    several = frame[frame["group_id"].duplicated(keep=False)].sort_values(["group_id", "file"])
+    several = frame[frame["photo_id"].duplicated(keep=False)].sort_values(["photo_id", "file"])
 
     def told(values: pd.Series) -> str:
         return " ".join("?" if pd.isna(v) else f"{v:g}" for v in values)
 
-    groups = several.groupby("group_id")
+    groups = several.groupby("photo_id")
     table = pd.DataFrame(
         {
             "n": groups.size(),

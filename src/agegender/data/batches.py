@@ -80,7 +80,9 @@ class ShuffledBatches(Sampler[Rows]):
 
     Args:
         n: how many there are.
-        batch_size: of all batches but the last, for each process.
+        batch_size: of all batches but the last, for each process. Where one process trains alone,
+            a single face that is left over goes into the batch before it, since batch
+            normalisation can do nothing with one.
         seed: of the order.
         chances: (n,) of each position, to draw n of them with replacement; None: each comes once.
         deal: which share is this process's.
@@ -103,7 +105,9 @@ class ShuffledBatches(Sampler[Rows]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-(self.n // self.deal.world) // self.batch_size)
+        mine, size = self.n // self.deal.world, self.batch_size
+        lone = self.deal.world == 1 and mine > size and mine % size == 1
+        return mine // size if lone else -(-mine // size)
 
     def __iter__(self) -> Iterator[Rows]:
         rank, world = self.deal
@@ -113,9 +117,10 @@ class ShuffledBatches(Sampler[Rows]):
         else:
             order = rng.choice(self.n, self.n, p=self.chances)
         order = order[: self.n - self.n % world]
-        step = self.batch_size * world
-        for start in range(self.done() % len(self) * step, len(order), step):
-            yield order[start : start + step][rank::world]
+        step, batches = self.batch_size * world, len(self)
+        for i in range(self.done() % batches, batches):
+            end = (i + 1) * step if i < batches - 1 else len(order)
+            yield order[i * step : end][rank::world]
 
 
 class InOrderBatches(Sampler[Rows]):

@@ -18,14 +18,14 @@ from agegender.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]
 RESAMPLING = Image.Resampling.LANCZOS
-VERSION = 1  # of the stored pixels; raise it when decoding or resizing changes
+VERSION = 2  # of the stored pixels; raise it when decoding or resizing changes
 
 
 def prepare(image: Image.Image, channels: int, size: int) -> Pixels:
     """The one way from a decoded picture to the network's input.
 
     Args:
-        image: any mode; transparent and 16-bit pictures are converted by Pillow.
+        image: grey or RGB, upright.
         channels: 1 (grey, ITU-R 601 luma) or 3 (RGB).
         size: side of the result in pixels; Lanczos, as the seed notebook used. A picture
             that is not square is stretched.

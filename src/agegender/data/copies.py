@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-VERSION = 1  # raise it when finding or judging pairs changes
+VERSION = 2  # raise it when finding or judging pairs changes
 SIDE = 64  # pixels of the pictures that are compared, grey
 CANDIDATE = 0.68  # least cosine of two descriptors
 COARSE = 0.78  # least agreement of fine detail at 32 x 32

@@ -111,7 +111,7 @@ class FaceData(pl.LightningDataModule):
         self.csv = Path(csv).expanduser() if csv else None
         self.drawn, self.drawn_seed = drawn, drawn_seed
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
-        self.split, self.split_file = split, Path(split_file) if split_file else None
+        self.split, self.split_file = split, Path(split_file).expanduser() if split_file else None
         self.fold = fold
         self.duplicates = duplicates or ("one" if split in BY_GROUP else "keep")
         self.image_size, self.channels = image_size, channels
@@ -124,7 +124,7 @@ class FaceData(pl.LightningDataModule):
         if self._faces is None:
             with in_turn(self.cache_dir):  # one process makes what is to be cached
                 self._faces = self._prepared()
-            self._tell_parts()
+            self._tell_parts(("train", "val") if stage == "fit" else ())
 
     def _prepared(self) -> Faces:
         faces = self._read()
@@ -223,7 +223,7 @@ class FaceData(pl.LightningDataModule):
                 "this is not the public UTKFace release: %d of %d files match", faces.release, whole
             )
 
-    def _tell_parts(self) -> None:
+    def _tell_parts(self, needed: tuple[str, ...]) -> None:
         parts = ("train", "val", "test")
         counts = {part: len(self.rows(part)) for part in parts}
         log.info("%s", said_of(self.groups))
@@ -241,7 +241,7 @@ class FaceData(pl.LightningDataModule):
                 "copies cross parts: %d faces of val and %d of test have a copy in train",
                 *(self.crossings["val"], self.crossings["test"]),
             )
-        for part in ("train", "val"):
+        for part in needed:
             if not counts[part]:
                 raise InputError(f"data.split={self.split} leaves no face in the {part} part")
 
@@ -251,12 +251,12 @@ def apply_policy(frame: pd.DataFrame, groups: pd.DataFrame, duplicates: Duplicat
     if duplicates == "keep":
         return frame
     frame = frame.copy()
-    frame.loc[frame["group_id"].isin(groups.loc[groups["left_out"], "group_id"]), "part"] = ""
+    frame.loc[frame["photo_id"].isin(groups.loc[groups["left_out"], "photo_id"]), "part"] = ""
     if duplicates == "one":
         order = frame.sort_values(["sha256", "file"]).index
-        first = ~frame.loc[order, "group_id"].duplicated()
+        first = ~frame.loc[order, "photo_id"].duplicated()
         frame.loc[first.index[~first], "part"] = ""
-        frame["age_years"] = frame.groupby("group_id")["age_years"].transform("median")
+        frame["age_years"] = frame.groupby("photo_id")["age_years"].transform("median")
     return frame
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from agegender.data.files import seal, unsealed, whole_folder
+from agegender.data.upright import upright_rgb
 from agegender.errors import InputError
 
 SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}
@@ -29,7 +30,7 @@ MAX_BYTES = 300_000_000  # of a file
 MIN_SIDE = 16
 MAX_SIDE = 65_500  # JPEG's own; of a longer stripe, resizing one side first would need gigabytes
 MAX_SCANS = 100  # of a JPEG; cameras and encoders write up to about ten
-VERSION = 1  # of the stored table; raise it when parsing or checking changes
+VERSION = 2  # of the stored table; raise it when parsing or checking changes
 
 
 class Name(NamedTuple):
@@ -87,6 +88,9 @@ def open_image(data: bytes, file: str) -> Image.Image:
     Raises:
         ValueError: with the reason, if it is empty, damaged, too large, too small or not
             what its name says.
+
+    Returns:
+        Upright RGB, as portraits are read in predictions.
     """
     expected = SUFFIXES.get(Path(file).suffix.lower())
     if expected is None:
@@ -94,7 +98,7 @@ def open_image(data: bytes, file: str) -> Image.Image:
     image = decode(data, FORMATS, MAX_PIXELS)
     if image.format != expected and not (expected == "JPEG" and image.format in JPEGS):
         raise ValueError(f"holds {image.format}, its name says {expected}")
-    return image
+    return upright_rgb(image)
 
 
 def decode(data: bytes, formats: tuple[str, ...], most: int) -> Image.Image:

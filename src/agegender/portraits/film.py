@@ -80,11 +80,12 @@ class Film:
             self.close()
             raise InputError(f"input={path} has no pictures: it must have a video track")
         self._track = tracks[0]
-        context = self._track.codec_context
-        if context.width * context.height > MAX_PIXELS:
+        context, ratio = self._track.codec_context, self._track.sample_aspect_ratio
+        width = max(context.width, round(context.width * ratio) if ratio else 0)
+        if width * context.height > MAX_PIXELS:
             self.close()
             raise InputError(
-                f"input={path}: frames of {context.width} x {context.height} pixels are too many"
+                f"input={path}: frames of {width} x {context.height} pixels are too many"
                 f" (at most {MAX_PIXELS:,})"
             )
         self.rate = Fraction(self._track.average_rate or self._track.guessed_rate or 25)

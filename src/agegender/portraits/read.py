@@ -1,6 +1,5 @@
 """Any picture file, or picture in memory, as upright RGB."""
 
-import contextlib
 import importlib.util
 from functools import cache
 from pathlib import Path
@@ -8,18 +7,17 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
 from agegender.data.cache import Pixels
 from agegender.data.table import MAX_BYTES, MAX_SIDE, MIN_SIDE, decode
+from agegender.data.upright import upright_rgb
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif"}
 VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"}  # which are no pictures
 MAX_PIXELS = 60_000_000  # the most that was seen to need less than 1 GB: docs/security.md
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-AT_ONCE = 1_000_000  # pixels of 16 bits that are scaled together: as int64 they need much memory
-BEHIND = (255, 255, 255)  # transparent pixels: cut-out portraits are looked at on white
 
 Picture: TypeAlias = Path | str | Image.Image | npt.NDArray[np.uint8]
 
@@ -69,36 +67,6 @@ def reads_heif() -> bool:
 
     pillow_heif.register_heif_opener()
     return True
-
-
-def upright_rgb(image: Image.Image) -> Image.Image:
-    """Turned as EXIF says, 8 bits a channel, transparency over white; always a picture of its own.
-
-    At most three copies are in memory at once: one of 60 megapixels has 240 MB.
-    """
-    with contextlib.suppress(Exception):  # a malformed EXIF block says nothing about the pixels
-        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-            image = ImageOps.exif_transpose(image)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _of_deep(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        opaque = Image.new("RGB", image.size, BEHIND)
-        opaque.paste(image, mask=image.getchannel("A"))
-        return opaque
-    return image.convert("RGB")
-
-
-def _of_deep(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits -> 8 bits; Pillow's own conversion cuts off instead of scaling."""
-    if image.mode == "F":
-        raise ValueError("floating-point pixels: their range is not known; save as 8 or 16 bits")
-    values = np.asarray(image)
-    flat, scaled = values.reshape(-1), np.empty(values.size, np.uint8)
-    for start in range(0, len(flat), AT_ONCE):
-        some = flat[start : start + AT_ONCE].astype(np.int64).clip(0, 65535)
-        scaled[start : start + AT_ONCE] = (some * 255 + 32767) // 65535
-    return Image.fromarray(scaled.reshape(values.shape))
 
 
 def _of_array(pixels: Pixels) -> Image.Image:

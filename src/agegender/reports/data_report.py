@@ -40,7 +40,7 @@ def write_report(
     Args:
         folder: where to.
         title: of the page.
-        faces: a row a picture: file, age_years, gender, race, group_id, part, and what
+        faces: a row a picture: file, age_years, gender, race, photo_id, part, and what
             `agegender.data.pictures.measure` gives.
         groups: photographs that appear more than once, as `agegender.data.audit.group_table`, with
             left_out: whether the policy leaves them out of the split.
@@ -175,7 +175,7 @@ def _copies(
     boxes = []
     for group in order.itertuples():
         members = []
-        for file in faces.loc[faces["group_id"] == group.group_id, "file"]:
+        for file in faces.loc[faces["photo_id"] == group.photo_id, "file"]:
             row = int(row_of[file])
             face = faces.iloc[row]
             told = f"{face['age_years']:g} years, {face['gender_name']}, {face['race_name']}"

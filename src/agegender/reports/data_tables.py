@@ -77,7 +77,7 @@ def parts(frame: pd.DataFrame) -> pd.DataFrame:
             {
                 "part": name,
                 "faces": len(mine),
-                "photographs": mine["group_id"].nunique(),
+                "photographs": mine["photo_id"].nunique(),
                 "share": f"{len(mine) / len(frame):.1%}",
                 "female": f"{(mine['gender'] == 1).mean():.1%}",
                 "median age": f"{mine['age_years'].median():g}",
