@@ -137,7 +137,7 @@ def _choice_mistakes(config: Mapping[str, Any]) -> Iterator[str]:
     for name, only in every.items():
         if config["trainer"].get(name, only) not in (only, None):
             yield f"trainer.{name}={config['trainer'][name]}: every epoch is validated, once"
-    if (config["trainer"].get("max_epochs") or -1) < 0:
+    if config["trainer"].get("max_epochs") in (None, -1):  # which is endless to Lightning
         yield "trainer.max_epochs: give a number; early stopping ends a training sooner"
     if not 0 <= config["seed"] < 2**32:
         yield f"seed={config['seed']}: must be from 0 to {2**32 - 1}"

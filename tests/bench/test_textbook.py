@@ -51,7 +51,8 @@ def test_a_plain_loop_over_plain_files_ends_with_the_same_weights(tmp_path: Path
     assert run_here("train", *words, f"output_dir={tmp_path}")[0] == 0
     saved = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
 
-    cfg = composed(*words, "output_dir=unused", "channels_last=false")
+    # of the same memory layout: another sums in another order, which Adam makes larger
+    cfg = composed(*words, "output_dir=unused")
     loop = Loop(cfg)
     before = {name: value.clone() for name, value in loop.module.state_dict().items()}
     data = FaceData(drawn=cfg.data.drawn, image_size=cfg.data.image_size, seed=cfg.seed)
@@ -65,8 +66,5 @@ def test_a_plain_loop_over_plain_files_ends_with_the_same_weights(tmp_path: Path
     weights = [name for name in before if name.startswith("net.")]
     assert len(weights) >= 12
     for name in weights:
-        moved = (before[name] - saved[name]).abs().max()
-        apart = (loop.module.state_dict()[name] - saved[name]).abs().max()
-        assert moved > 1e-4, name
-        # the memory layouts differ, and with them the order of some sums
-        assert apart < 0.01 * moved, name
+        assert (before[name] - saved[name]).abs().max() > 1e-4, name
+        torch.testing.assert_close(loop.module.state_dict()[name], saved[name], msg=name)
