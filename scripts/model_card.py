@@ -22,7 +22,7 @@ def main() -> int:
     words = parser.parse_args()
     try:
         with whole_file(words.output) as temporary:
-            temporary.write_text(model_card(words.run, words.evaluation))
+            temporary.write_text(model_card(words.run, words.evaluation), encoding="utf-8")
         if words.publish:
             publish(words.evaluation or words.run, words.publish)
     except InputError as error:

@@ -33,7 +33,9 @@ def main() -> int:
     # a face of its own is the rule: an empty group says so, and the file stays small
     shipped["group_id"] = shipped["group_id"].where(shipped["group_id"] != shipped["sha256"], "")
     with whole_file(ROOT / "src/agegender/data/utkface_release.csv") as temporary:
-        temporary.write_text(f"# data digest {faces.digest}\n{shipped.to_csv(index=False)}")
+        temporary.write_text(
+            f"# data digest {faces.digest}\n{shipped.to_csv(index=False)}", encoding="utf-8"
+        )
     with whole_file(ROOT / "docs/results/copies_groups.csv") as temporary:
         groups.assign(left_out=unfit(groups)).to_csv(temporary, index=False)
     print(said_of(groups))

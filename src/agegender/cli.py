@@ -142,5 +142,5 @@ def known_words() -> set[str]:
     words = set(inspect.signature(pl.Trainer).parameters)
     for path in CONF.rglob("*.yaml"):
         words |= {path.parent.name, path.stem}
-        words |= set(re.findall(r"^ *([a-z_]+):", path.read_text(), re.MULTILINE))
+        words |= set(re.findall(r"^ *([a-z_]+):", path.read_text(encoding="utf-8"), re.MULTILINE))
     return words

@@ -29,7 +29,10 @@ def copies_effect(given: Path, removed: Path) -> dict[str, Any]:
     Raises:
         InputError: if the runs do not belong together.
     """
-    runs = [json.loads((run / "metrics.json").read_text())["run"] for run in (given, removed)]
+    runs = [
+        json.loads((run / "metrics.json").read_text(encoding="utf-8"))["run"]
+        for run in (given, removed)
+    ]
     for run in runs:
         run.setdefault("max_epochs", run["epochs"])  # of earlier versions
     for key in ("name", "seed", "max_epochs", "precision", "data_digest"):

@@ -70,7 +70,7 @@ def fold_lines(folds: pd.DataFrame, predictions: pd.DataFrame) -> str:
 
 def _facts(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         assert {"run", "test"} <= found.keys()
         found["run"].setdefault("max_epochs", found["run"].get("epochs"))  # of earlier versions
     except (OSError, ValueError, AssertionError):

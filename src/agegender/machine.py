@@ -34,7 +34,7 @@ def fastest_precision() -> tuple[str, str]:
 def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
     """The processor's instruction sets by Linux's names; empty on other systems."""
     try:
-        lines = cpuinfo.read_text().splitlines()
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
     except OSError:
         return set()
     said = (line.partition(":") for line in lines)

@@ -142,7 +142,7 @@ def _done(folder: Path, given: PredictConfig) -> set[str]:
             f"output_dir={folder} has predictions already: say resume=true to go on with them, or"
             f" name another folder"
         )
-    if not about.exists() or json.loads(about.read_text()) != settings:
+    if not about.exists() or json.loads(about.read_text(encoding="utf-8")) != settings:
         raise InputError(
             f"output_dir={folder} was begun with another checkpoint, detector, level, table of"
             f" boxes or annotate: give it those, or name another folder"

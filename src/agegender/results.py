@@ -36,7 +36,7 @@ def row_of(run: Path) -> dict[str, Any]:
     """
     path = run / "metrics.json"
     try:
-        metrics = json.loads(path.read_text())
+        metrics = json.loads(path.read_text(encoding="utf-8"))
         about, last, best = metrics["run"], metrics["val_last"], metrics["val"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{run} is not a finished run: {path}: {error}") from None

@@ -83,7 +83,7 @@ def _short(weight: Tensor) -> Tensor:
 
 def _finished(run: Path) -> dict[str, Any]:
     try:
-        metrics: dict[str, Any] = json.loads((run / "metrics.json").read_text())
+        metrics: dict[str, Any] = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise InputError(f"{run} is no finished training: no metrics.json in it") from None
     if "best_epoch" not in metrics.get("run", {}):

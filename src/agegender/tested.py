@@ -37,7 +37,7 @@ def coverage_rows(report: Path) -> pd.DataFrame:
             "partly": found["summary"]["num_partial_branches"],
             "percent": round(found["summary"]["percent_covered"], 2),
         }
-        for file, found in json.loads(report.read_text())["files"].items()
+        for file, found in json.loads(report.read_text(encoding="utf-8"))["files"].items()
     ]
     return pd.DataFrame(rows).sort_values(["percent", "file"])
 

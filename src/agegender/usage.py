@@ -16,7 +16,7 @@ IMPORTED = time.perf_counter()
 def process_seconds() -> float:
     """Seconds since this process started, imports and all; off Linux, since it imported this."""
     try:
-        uptime = float((PROC / "uptime").read_text().split()[0])
+        uptime = float((PROC / "uptime").read_text(encoding="utf-8").split()[0])
         return uptime - int(_stat(os.getpid())[19]) / TICKS
     except OSError:
         return time.perf_counter() - IMPORTED
@@ -33,7 +33,7 @@ def anonymous_mb() -> float:
 def forget_peak() -> None:
     """Let `peak_rss_mb` begin anew, where the system can: for a second training in a process."""
     with contextlib.suppress(OSError):
-        (PROC / "self/clear_refs").write_text("5")
+        (PROC / "self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def peak_rss_mb() -> float:
@@ -79,17 +79,19 @@ def cpu_seconds() -> tuple[float, float]:
 def _below(pid: int) -> list[int]:
     found = []
     for path in (PROC / str(pid) / "task").glob("*/children"):
-        for child in map(int, path.read_text().split()):
+        for child in map(int, path.read_text(encoding="utf-8").split()):
             found += [child, *_below(child)]
     return found
 
 
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat after the name, which may hold blanks."""
-    return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    return (PROC / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
 
 
 def _status(pid: int, name: str) -> float:
     """A memory figure of /proc/PID/status in MB; 0 for a process that has just ended."""
-    found = re.search(rf"^{name}:\s+(\d+) kB", (PROC / str(pid) / "status").read_text(), re.M)
+    found = re.search(
+        rf"^{name}:\s+(\d+) kB", (PROC / str(pid) / "status").read_text(encoding="utf-8"), re.M
+    )
     return int(found[1]) / 1e3 if found else 0.0

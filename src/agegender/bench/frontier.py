@@ -64,7 +64,7 @@ def frontier(runs: Sequence[Path], repeats: int = 9) -> pd.DataFrame:
 
 def _about(run: Path) -> dict[str, Any]:
     try:
-        metrics = json.loads((run / "metrics.json").read_text())
+        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
         about, test = metrics["run"], metrics["test"]
         about["cpu_minutes"]
         about.setdefault("max_epochs", about["epochs"])  # of earlier versions

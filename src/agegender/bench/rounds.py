@@ -41,7 +41,7 @@ class Process:
         self.peak_rss_mb = self.peak_anonymous_mb = 0.0
         self._connection, theirs = Pipe()
         words = [word.replace("FD", str(theirs.fileno())) for word in command]
-        with log.open("w") as said:
+        with log.open("w", encoding="utf-8") as said:
             self._process = subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,
@@ -69,7 +69,7 @@ class Process:
         try:
             answer: dict[str, Any] = self._connection.recv()
         except EOFError:
-            said = self.log.read_text().strip().splitlines()
+            said = self.log.read_text(encoding="utf-8").strip().splitlines()
             raise InputError(f"{self.name} ended early: {' / '.join(said[-3:])}") from None
         return answer
 

@@ -139,7 +139,7 @@ def unsealed(folder: Path) -> dict[str, Any] | None:
     if not folder.is_dir():
         return None
     try:
-        content = json.loads((folder / MANIFEST).read_text())
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if content.pop("seal") != _seal(content):
             raise ValueError(f"{MANIFEST} has changed")
         for name, digest in content.pop("files").items():
@@ -173,7 +173,7 @@ def _digest(path: Path) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n")
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def write_sealed(path: Path, text: str) -> None:

@@ -191,7 +191,11 @@ def release_table() -> pd.DataFrame:
 
     `attrs` has the number of files and the data digest of the whole release.
     """
-    text = resources.files("agegender.data").joinpath("utkface_release.csv").read_text()
+    text = (
+        resources.files("agegender.data")
+        .joinpath("utkface_release.csv")
+        .read_text(encoding="utf-8")
+    )
     first, _, rest = text.partition("\n")
     table = pd.read_csv(StringIO(rest), dtype={"sha256": str, "group_id": str, "slice": int})
     table["group_id"] = table["group_id"].fillna(table["sha256"])

@@ -48,7 +48,7 @@ def read_run(place: Path, part: str) -> Run:
     about = file.with_name("metrics.json")
     if file.name == "predictions.csv" and about.is_file():
         try:
-            split_hash = json.loads(about.read_text())["run"].get("split_hash")
+            split_hash = json.loads(about.read_text(encoding="utf-8"))["run"].get("split_hash")
         except (ValueError, KeyError) as error:
             raise InputError(f"{about} cannot be read: {error}") from None
     name = place.name if place.is_dir() else file.parent.name
@@ -175,7 +175,9 @@ def compare(places: Sequence[Path], part: str, folder: Path) -> str:
         ),
     ]
     with whole_file(folder / "compare.html") as temporary:
-        temporary.write_text(page(f"Compared: {', '.join(names)}", LEAD, sections))
+        temporary.write_text(
+            page(f"Compared: {', '.join(names)}", LEAD, sections), encoding="utf-8"
+        )
     return readable.to_string(index=False)
 
 

@@ -85,7 +85,7 @@ def write_report(
         ("Rejected files", _rejects(rejects)),
     ]
     with whole_file(folder / "index.html") as temporary:
-        temporary.write_text(page(title, f"{LABELS} {PRIVATE}", sections))
+        temporary.write_text(page(title, f"{LABELS} {PRIVATE}", sections), encoding="utf-8")
     return folder / "index.html"
 
 

@@ -196,5 +196,7 @@ def write_report(folder: Path, title: str, found: Sequence[Section]) -> dict[str
         if path.suffix in (".csv", ".png") and path.name not in written:
             path.unlink()
     with whole_file(folder / "report.html") as temporary:
-        temporary.write_text(page(title, LEAD, [(s.title, s.body) for s in found]))
+        temporary.write_text(
+            page(title, LEAD, [(s.title, s.body) for s in found]), encoding="utf-8"
+        )
     return paths

@@ -36,13 +36,13 @@ def publish(evaluation: Path, to: Path) -> list[Path]:
         raise InputError(f"{to} is there already and is no published report: name another folder")
     drawn = {path.read_bytes(): path.name for path in sorted(source.glob("*.png"))}
     reader = _Reader(drawn)
-    reader.feed(page.read_text())
+    reader.feed(page.read_text(encoding="utf-8"))
     shutil.rmtree(to, ignore_errors=True)
     with whole_folder(to) as temporary:
         for path in [*source.glob("*.csv"), *source.glob("*.png")]:
             shutil.copyfile(path, temporary / path.name)
         with whole_file(temporary / TEXT) as text:
-            text.write_text("\n".join(reader.lines).strip() + "\n")
+            text.write_text("\n".join(reader.lines).strip() + "\n", encoding="utf-8")
     return sorted(to.iterdir())
 
 

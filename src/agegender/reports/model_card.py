@@ -97,7 +97,7 @@ def model_card(run: Path, evaluation: Path | None = None) -> str:
 def _metrics(folder: Path) -> dict[str, Any]:
     path = folder / "metrics.json"
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         assert "run" in found
     except (OSError, ValueError, AssertionError):
         raise InputError(

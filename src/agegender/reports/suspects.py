@@ -134,5 +134,5 @@ def write_suspects(
         ("index.html", html),
     ):
         with whole_file(folder / name) as temporary:
-            temporary.write_text(content)
+            temporary.write_text(content, encoding="utf-8")
     return folder / "index.html"

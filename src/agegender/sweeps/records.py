@@ -51,7 +51,7 @@ class Trial(NamedTuple):
         if self.status != "finished" or not path.is_file():
             return None
         try:
-            found: dict[str, Any] = json.loads(path.read_text())
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{path} is damaged: {error}. Remove it to train anew") from None
         return found
@@ -88,7 +88,7 @@ def find_trial(sweep: Path, folder: Path, hash: str) -> Trial | None:
 
 def _read(path: Path) -> Trial:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         return Trial(path.parent, path.stem.removeprefix("trial_"), **content)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path} is not a trial's record: {error}") from None

@@ -101,9 +101,9 @@ def put_table(document: Path, name: str, text: str) -> None:
     Raises:
         InputError: if the document has no such place.
     """
-    before, start, rest = document.read_text().partition(f"<!-- {name}:start -->")
+    before, start, rest = document.read_text(encoding="utf-8").partition(f"<!-- {name}:start -->")
     _, end, after = rest.partition(f"<!-- {name}:end -->")
     if not end:
         raise InputError(f"{document} has no place for a table: <!-- {name}:start --> and :end")
     with whole_file(document) as temporary:
-        temporary.write_text(f"{before}{start}\n{text}\n{end}{after}")
+        temporary.write_text(f"{before}{start}\n{text}\n{end}{after}", encoding="utf-8")
