@@ -60,6 +60,7 @@ def test_no_face_of_utkface_can_be_in_the_repository():
         "benchmark_costs",
         "sweep_backbones",
         "sweep_compact",
+        "sweep_losses",
         "search",
         "frontier",
     )

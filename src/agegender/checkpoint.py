@@ -91,7 +91,7 @@ def save(content: Mapping[str, Any], path: Path) -> None:
     stream = BytesIO()  # torch's own writer makes an error without a reason of a full disk
     torch.save({**kept, DIGEST: digest(kept)}, stream)
     with whole_file(path) as temporary:
-        temporary.write_bytes(stream.getbuffer())
+        temporary.write_bytes(stream.getvalue())
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -25,7 +25,8 @@ def bent(values: np.ndarray, slope: np.ndarray) -> np.ndarray:
 
 
 def test_the_first_network_computes_what_its_keras_layers_say():
-    w = joblib.load(weight_folder() / "pnet.lz4")
+    with (weight_folder() / "pnet.lz4").open("rb") as stream:
+        w = joblib.load(stream)
     pixels = np.random.default_rng(0).uniform(-1, 1, (24, 20, 3))
     x = bent(by_hand(pixels, w[0], w[1]), w[2])  # (22, 18, 10)
     x = x.reshape(11, 2, 9, 2, 10).max((1, 3))

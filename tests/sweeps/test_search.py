@@ -25,8 +25,22 @@ QUICK = (*SMALL, "trainer.max_epochs=1")
 SLOWLY = ("search.space={data.batch_size: [2], loss: [l1, dldl, huber]}", "search.prune=false")
 
 
+OPEN: list[optuna.storages.RDBStorage] = []
+
+
 def study_of(folder: Path) -> optuna.Study:
-    return optuna.load_study(study_name="search", storage=f"sqlite:///{folder}/study.db")
+    OPEN.append(optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db"))
+    return optuna.load_study(study_name="search", storage=OPEN[-1])
+
+
+@pytest.fixture(autouse=True)
+def databases_closed():
+    """As newer versions of Python want it."""
+    yield
+    while OPEN:
+        storage = OPEN.pop()
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 @pytest.mark.parametrize("preset", ["search", "search_objectives"])

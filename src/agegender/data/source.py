@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple, NoReturn, Self
+from typing import IO, NamedTuple, NoReturn
 
 from tqdm import tqdm
 
@@ -49,14 +49,16 @@ WAYS_OUT = (
 
 
 class _Header(tarfile.TarInfo):
-    """Of a member of a tar: tarfile itself would read long names of any size into memory."""
+    """Of a member of a tar: tarfile itself would read long names of any size into memory.
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        header = super().frombuf(buf, encoding, errors)
-        if header.type in LONG_NAMES and header.size > MAX_HEADER_BYTES:
-            raise InputError(f"the tar archive is refused: it has a name of {header.size:,} bytes")
-        return header
+    All versions of Python call this method before they read a long name, but newer ones no longer
+    `frombuf`, which is the documented one.
+    """
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in LONG_NAMES and self.size > MAX_HEADER_BYTES:
+            raise InputError(f"the tar archive is refused: it has a name of {self.size:,} bytes")
+        return super()._proc_member(tar)  # type: ignore[misc,no-any-return]
 
 
 class Member(NamedTuple):

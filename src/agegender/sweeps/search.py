@@ -70,8 +70,8 @@ def search(folder: Path, words: list[str], composed: Composed) -> str:
     """
     cfg = composed([*words, "output_dir=unused"])
     told = check_search(plain(cfg)["search"])
-    with held(folder):
-        study = _study(folder, told, int(cfg.seed))
+    with held(folder), _storage(folder) as storage:
+        study = _study(folder, storage, told, int(cfg.seed))
         _revive(study)
         left = told["trials"] - len(_ended(study))
         log.info("%d of %d trials are left in %s", left, told["trials"], folder)
@@ -134,12 +134,25 @@ def suggest(trial: Trial, space: Mapping[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def _study(folder: Path, told: dict[str, Any], seed: int) -> optuna.Study:
+@contextmanager
+def _storage(folder: Path) -> Iterator[optuna.storages.RDBStorage]:
+    """The folder's database, whose connections Optuna itself leaves open."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _study(
+    folder: Path, storage: optuna.storages.RDBStorage, told: dict[str, Any], seed: int
+) -> optuna.Study:
     """The folder's study; its sampler goes on with random numbers that it has not used."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name="search",
-        storage=f"sqlite:///{folder}/study.db",
+        storage=storage,
         directions=list(told["objectives"].values()),
         pruner=optuna.pruners.MedianPruner() if told["prune"] else optuna.pruners.NopPruner(),
         load_if_exists=True,

@@ -56,6 +56,7 @@ def _of_networks(results: Path) -> Places:
         ("docs/accuracy.md", "best"): accuracy.best_table(runs),
         ("docs/accuracy.md", "errors"): accuracy.errors_table(shipped / "groups.csv"),
         ("docs/accuracy.md", "frontier"): accuracy.frontier_table(results / "frontier.csv"),
+        ("docs/accuracy.md", "losses"): sweeps.paired_table(results / "losses_paired.csv"),
         ("docs/models.md", "compact"): sweeps.paired_table(results / "compact_paired.csv"),
         ("docs/sweeps.md", "sweep"): backbones,
         ("docs/sweeps.md", "search"): sweeps.search_table(results / "search.csv"),
