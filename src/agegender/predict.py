@@ -124,7 +124,7 @@ def _done(folder: Path, given: PredictConfig) -> set[str]:
     settings = {
         "checkpoint": _digest(checkpoint.named(given.checkpoint)),
         "detector": given.detector,
-        "boxes": _digest(Path(given.boxes).expanduser()) if given.boxes else None,
+        "boxes": _digest(Path(given.boxes)) if given.boxes else None,
         "level": given.level,
         "annotate": given.annotate,
     }
