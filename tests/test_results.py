@@ -6,12 +6,13 @@ import pytest
 
 from agegender.errors import InputError
 from agegender.report import NOTEBOOK
-from agegender.results import COLUMNS, record, row_of
+from agegender.results import COLUMNS, record, record_paired, record_trials, row_of
 from agegender.tables.accuracy import best_table, errors_table
 from agegender.tables.published import published, put_table
 from agegender.tables.reproduction import precision_table, reproduction_table
 
 from .conftest import ROOT
+from .sweeps.test_paired import trial
 
 RUNS = ROOT / "docs/results/runs.csv"
 KERAS = ROOT / "docs/results/keras_control.csv"
@@ -46,6 +47,35 @@ def test_a_row_keeps_last_best_and_test_apart(tmp_path: Path):
     assert row["wall_minutes"] == 1.2346
     assert row["command"] == "python train.py seed=1"
     assert row_of(finished_run(tmp_path / "b", 1, 6.0, test=False))["test_age_mae"] is None
+
+
+def test_a_sweep_is_published_with_its_figure_and_its_choices_compared(tmp_path: Path):
+    sweep, results = tmp_path / "sweep", tmp_path / "results"
+    results.mkdir()
+    trial(sweep, "l1", 1, 5.0, wrong=20)
+    trial(sweep, "dldl", 1, 4.0, wrong=10)
+    record_trials(sweep, "mine", results)
+    found = pd.read_csv(results / "mine.csv").set_index("loss")["val/age_mae"]
+    assert found.to_dict() == {"dldl": 4.0, "l1": 5.0}
+    assert (results / "mine.png").read_bytes().startswith(b"\x89PNG")
+    record_paired(sweep, "mine", "loss=l1", results)
+    pairs = pd.read_csv(results / "mine_paired.csv").set_index("loss")
+    assert pairs.loc["dldl", "age_mae_change"] == -1.0
+    with pytest.raises(InputError, match="say KEY=VALUE"):
+        record_paired(sweep, "mine", "loss", results)
+
+
+def test_the_intervals_of_a_run_are_those_of_its_report(tmp_path: Path):
+    run = finished_run(tmp_path / "a", 1, 6.0, test=True)
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["run"]["part"] = "test"
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    (run / "report").mkdir()
+    (run / "report/headline.csv").write_text(
+        "metric,lo,hi\nage_mae,5.8,6.2\ngender_acc,0.88,0.92\n"
+    )
+    row = row_of(run)
+    assert (row["test_age_mae_lo"], row["test_gender_acc_hi"]) == (5.8, 0.92)
 
 
 def test_rows_are_added_once_and_an_unfinished_run_changes_nothing(tmp_path: Path):

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from agegender.data.synthetic import portrait
+from agegender.data.table import MAX_BYTES
 from agegender.portraits.read import read_bytes, read_picture, reads_heif
 
 UPRIGHT = portrait(0, 3)[1].crop((20, 10, 180, 130))  # wider than high, and no side like another
@@ -130,11 +131,21 @@ def test_what_cannot_be_used_is_told(data: bytes, said: str):
         (np.zeros((40, 40, 3)), r"an array of shape \(40, 40, 3\) and type float64: it must be"),
         (np.zeros((3, 40, 40), np.uint8), r"an array of shape \(3, 40, 40\)"),
         (np.zeros((5, 40, 3), np.uint8), "40 x 5 pixels are too few"),
+        (np.zeros((20, 65_501), np.uint8), "65501 x 20 pixels are too many"),
+        (np.broadcast_to(np.uint8(0), (8_000, 8_000)), "8000 x 8000 pixels are too many"),
+        (Image.open(BytesIO(saved(UPRIGHT, "PNG")[:2000])), "damaged: "),
     ],
 )
 def test_what_is_no_picture_is_told(picture: object, said: str):
     with pytest.raises(ValueError, match=said):
         read_picture(picture)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path):
+    with (tmp_path / "large.jpg").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(ValueError, match="larger than"):
+        read_picture(tmp_path / "large.jpg")
 
 
 def test_heic_is_read_or_its_extra_is_named():

@@ -93,6 +93,7 @@ def _of_faults(results: Path) -> Places:
         ("docs/security.md", "page"): faults.page_table(trials),
         ("docs/tests.md", "mutants"): mutants,
         ("docs/tests.md", "survivors"): tests.survivors_table(survivors),
+        ("docs/tests.md", "coverage"): tests.coverage_table(results / "coverage.csv"),
     }
 
 
