@@ -23,7 +23,7 @@ PARTS = ("train", "val", "test")
 
 def step_seed(seed: int, epoch: int, step: int) -> int:
     """A seed for one training step, so that a continued run draws what an unbroken one would."""
-    return int(np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0]) >> 1
 
 
 def seed_all(device: torch.device, seed: int) -> None:
