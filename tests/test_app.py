@@ -255,25 +255,16 @@ def test_the_page_in_a_browser(page, photos: Model, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_the_page_has_limits_and_no_way_out(page, checkpoint_file: Path):
+def test_the_page_has_a_policy_and_no_way_out(page, checkpoint_file: Path):
     address, temporary = page
     with urllib.request.urlopen(address) as answered:
         assert answered.headers["content-security-policy"].startswith("default-src 'self'")
         assert b"fonts.googleapis" not in answered.read()
-    head = b"--x\r\nContent-Disposition: form-data; name=files; filename=a.jpg\r\n\r\n"
-    large = head + bytes(21_000_000) + b"\r\n--x--\r\n"
-    for place, data, kind, status in (
-        ("upload", large, "multipart/form-data; boundary=x", 413),
-        ("file=/etc/passwd", None, "", 404),
-        ("info", None, "", 404),
-    ):
-        wanted = urllib.request.Request(
-            f"{address}gradio_api/{place}", data, {"Content-Type": kind}
-        )
+    for place in ("file=/etc/passwd", "info"):
         with pytest.raises(HTTPError) as refused:
-            urllib.request.urlopen(wanted)
+            urllib.request.urlopen(f"{address}gradio_api/{place}")
         with refused.value:
-            assert refused.value.code == status, place
+            assert refused.value.code == 404, place
     assert not files_in(temporary)
     port = address.rstrip("/").rpartition(":")[2]
     again = run_script("app", f"checkpoint={checkpoint_file}", f"port={port}")

@@ -111,8 +111,9 @@ class History(Checkpoint):
         assert isinstance(module, FaceModule)
         seconds, cpu_seconds = self._costs_so_far()
         self._open = False
+        # not LearningRateMonitor's, which an epoch that goes on where it was cut lacks
         logged = trainer.callback_metrics.items()
-        metrics = {name: value.item() for name, value in logged if "/" in name}
+        metrics = {k: v.item() for k, v in logged if "/" in k and not k.startswith("lr-")}
         mine = torch.tensor(cpu_seconds, device=module.device)
         row = {
             "epoch": trainer.current_epoch + 1,
