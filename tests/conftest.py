@@ -21,6 +21,7 @@ from agegender.data import synthetic
 from agegender.data.files import in_turn
 from agegender.data.table import Faces, read_table
 
+TORCHS_OWN = "_remote_module_non_scriptable.py"  # torch 2.9 keeps it in a temporary folder
 ROOT = Path(__file__).parents[1]
 ARCHIVES = (
     Path(os.environ.get("AGEGENDER_UTKFACE", "UTKFace.tar.gz")),

@@ -21,7 +21,7 @@ from agegender.errors import InputError
 from agegender.reader import Model
 
 from .chromium import PROGRAM, Chromium
-from .conftest import ROOT, refusal, run_script
+from .conftest import ROOT, TORCHS_OWN, refusal, run_script
 
 DRAWN = synthetic.portrait(0, 5)[1]  # one that the detector takes for a face
 
@@ -203,7 +203,8 @@ def page(checkpoint_file: Path, tmp_path_factory) -> Iterator[tuple[str, Path]]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in found if path.name != TORCHS_OWN]
 
 
 SAID = "document.querySelector('.said').innerText"

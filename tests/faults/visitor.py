@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from ..conftest import ROOT
+from ..conftest import ROOT, TORCHS_OWN
 
 API = "/gradio_api"
 # starts of requests
@@ -109,7 +109,8 @@ class Page(NamedTuple):
     def files(self) -> list[Path]:
         # Path.rglob fails where a folder goes away meanwhile
         found = [one for folder in (self.temporary, self.work) for one in os.walk(folder)]
-        return [Path(folder) / name for folder, _, names in found for name in names]
+        paths = [Path(folder) / name for folder, _, names in found for name in names]
+        return [path for path in paths if path.name != TORCHS_OWN]
 
     def settled(self, seconds: float = 10) -> list[Path]:
         """The files that are still there after so many seconds, or none as soon as none is."""
